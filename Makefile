@@ -1,0 +1,40 @@
+# Everything here sets up what it needs, in .venv, again and again without harm.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+SERVER ?=
+REDIS_URI ?=
+bin = $(VENV)/bin
+ready = $(VENV)/.ready
+
+.PHONY: demo test lint types unit format clean
+
+demo: $(ready)
+	$(bin)/python -m testproject demo --port $(PORT) \
+		$(if $(REDIS_URI),--redis-uri '$(REDIS_URI)') $(if $(SERVER),--server $(SERVER))
+
+test: lint types unit
+
+lint: $(ready)
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+
+types: $(ready)
+	$(bin)/mypy
+
+unit: $(ready)
+	$(bin)/python -X dev -m pytest -n auto --cov --cov-fail-under=95
+
+format: $(ready)
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+clean:
+	rm -rf $(VENV) testproject/.demo
+
+$(ready): pyproject.toml Makefile
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or later, please: make PYTHON=…"'
+	$(PYTHON) -m venv $(VENV)
+	$(bin)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(bin)/python -m pip install --quiet --group test --editable '.[redis]'
+	touch $@

@@ -1,0 +1,19 @@
+"""Server-side sessions grouped by key, for Django."""
+
+from .configured import sessions
+from .exceptions import JamSessionsError, SessionNotFoundError, SessionStoreUnavailable
+from .module import Page, SessionModule
+from .operations import KeyInfo, SessionInfo
+
+__all__ = [
+    "JamSessionsError",
+    "KeyInfo",
+    "Page",
+    "SessionInfo",
+    "SessionModule",
+    "SessionNotFoundError",
+    "SessionStoreUnavailable",
+    "sessions",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,211 @@
+"""The contract of a backend, and the rules that every backend shares.
+
+A method ``x`` blocks; its twin ``ax`` is awaited. ``ttl`` is milliseconds, None for no expiry. What
+a backend can't do now it says with SessionStoreUnavailable. "Live" is judged by the store's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from ..codec import Change, Place, Record
+
+MAX_TIME = (1 << 48) - 1  # ms; a header's times are six bytes
+
+
+class Found(NamedTuple):
+    """One locator that scan() met, with up to SAMPLE of its sessions."""
+
+    locator: str
+    count: int
+    sessions: list[tuple[bytes, Record]]
+
+
+SAMPLE = 100  # sessions per locator that scan() reads
+
+Outcome = bool | Record
+"""True: done. False: no such live record. A Record: what is stored there instead, nothing done."""
+
+Listing = tuple[list[tuple[bytes, Record]], str | None]
+"""(field, record without its body) pairs, and the cursor of the next page."""
+
+Scan = tuple[list[Found], str | None]
+
+
+class Backend(ABC):
+    """Records under locators. Each method is atomic; a twin inherited from here runs in a thread."""
+
+    def now(self) -> int:
+        """The store's clock, in milliseconds of the Unix epoch."""
+        return time.time_ns() // 1_000_000
+
+    async def anow(self) -> int:
+        """See now()."""
+        return self.now()
+
+    @abstractmethod
+    def insert(self, place: Place, record: Record, ttl: int | None) -> bool:
+        """Store a new record; False, and nothing stored, where the place is taken."""
+
+    @abstractmethod
+    def fetch(self, place: Place) -> Record | None:
+        """The live record, None where there is none."""
+
+    @abstractmethod
+    def replace(
+        self, place: Place, change: Change, expected: bytes | None, ttl: int | None
+    ) -> Outcome:
+        """Give a live record a new body and a new version.
+
+        Only where its version is ``expected`` (None: any) and its secret is the change's. A change
+        whose version the record has already was made before: True.
+        """
+
+    @abstractmethod
+    def touch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
+        """Move a live record's expiry and its last-seen time, not its version."""
+
+    @abstractmethod
+    def move(
+        self,
+        source: Place,
+        target: Place,
+        record: Record | bytes,
+        expected: bytes | None,
+        ttl: int | None,
+    ) -> Outcome:
+        """Store ``record`` at ``target`` and remove the one at ``source``, as replace() would.
+
+        Within one locator it is one atomic step. Between two it inserts, then removes, and where
+        that fails takes the insert back. ``bytes`` are a version: the stored record goes over
+        with that one and otherwise as it is, its expiry too, within its locator.
+        """
+
+    @abstractmethod
+    def remove(self, place: Place) -> bool:
+        """Remove a live record; False where there was none."""
+
+    @abstractmethod
+    def remove_all(self, locator: str, keep: bytes | None = None) -> bool:
+        """Remove every record of a locator but the field ``keep``; False where none was held,
+        or where ``keep`` isn't live, and then nothing is removed."""
+
+    @abstractmethod
+    def list(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
+        """A page of about ``limit`` live records; sweeps expired ones that it meets."""
+
+    @abstractmethod
+    def count(self, locator: str) -> int:
+        """How many live records; above 1,000 expired ones that nobody swept may count."""
+
+    @abstractmethod
+    def scan(self, limit: int, cursor: str | None = None) -> Scan:
+        """A page of locators, bounded by work: it may be short, or empty with a cursor."""
+
+    @abstractmethod
+    def purge(self) -> int:
+        """Remove what has expired; returns the number of records removed."""
+
+    async def ainsert(self, place: Place, record: Record, ttl: int | None) -> bool:
+        """See insert()."""
+        return await asyncio.to_thread(self.insert, place, record, ttl)
+
+    async def afetch(self, place: Place) -> Record | None:
+        """See fetch()."""
+        return await asyncio.to_thread(self.fetch, place)
+
+    async def areplace(
+        self, place: Place, change: Change, expected: bytes | None, ttl: int | None
+    ) -> Outcome:
+        """See replace()."""
+        return await asyncio.to_thread(self.replace, place, change, expected, ttl)
+
+    async def atouch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
+        """See touch()."""
+        return await asyncio.to_thread(self.touch, place, ttl, meta)
+
+    async def amove(
+        self,
+        source: Place,
+        target: Place,
+        record: Record | bytes,
+        expected: bytes | None,
+        ttl: int | None,
+    ) -> Outcome:
+        """See move()."""
+        return await asyncio.to_thread(self.move, source, target, record, expected, ttl)
+
+    async def aremove(self, place: Place) -> bool:
+        """See remove()."""
+        return await asyncio.to_thread(self.remove, place)
+
+    async def aremove_all(self, locator: str, keep: bytes | None = None) -> bool:
+        """See remove_all()."""
+        return await asyncio.to_thread(self.remove_all, locator, keep)
+
+    async def alist(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
+        """See list()."""
+        return await asyncio.to_thread(self.list, locator, limit, cursor)
+
+    async def acount(self, locator: str) -> int:
+        """See count()."""
+        return await asyncio.to_thread(self.count, locator)
+
+    async def ascan(self, limit: int, cursor: str | None = None) -> Scan:
+        """See scan()."""
+        return await asyncio.to_thread(self.scan, limit, cursor)
+
+    async def apurge(self) -> int:
+        """See purge()."""
+        return await asyncio.to_thread(self.purge)
+
+
+METHODS = sorted(Backend.__abstractmethods__ | {"now"})
+"""The contract's names; a custom backend has each of them and its twin with an ``a`` before it."""
+
+
+def expired(record: Record, now: int) -> bool:
+    return 0 < record.expires <= now or 0 < record.absolute <= now
+
+
+def live(record: Record | None, place: Place, now: int) -> Record | None:
+    """``record`` where it is there for ``place``: not expired, and of its issuer."""
+    if record is None or expired(record, now):
+        return None
+    return record if place.issuer in (None, record.issuer) else None
+
+
+def stamped(record: Record, ttl: int | None, now: int) -> Record:
+    """``record`` as it is stored now; its absolute expiry stays."""
+    return record._replace(expires=expiry(ttl, now), last_seen=now)
+
+
+def expiry(ttl: int | None, now: int) -> int:
+    return 0 if ttl is None else max(1, min(now + ttl, MAX_TIME))
+
+
+def refused(
+    stored: Record | None, version: bytes, expected: bytes | None, secret_id: bytes | None = None
+) -> Outcome | None:
+    """What replace() and move() answer without writing: None where the write may go ahead."""
+    if stored is None:
+        return False
+    if stored.version == version:
+        return True
+    if expected not in (None, stored.version) or secret_id not in (None, stored.secret_id):
+        return stored
+    return None
+
+
+def changed(stored: Record, change: Change, ttl: int | None, now: int) -> Record:
+    """``stored`` with ``change`` made to it."""
+    return stored._replace(
+        version=change.version,
+        expires=expiry(ttl, now),
+        last_seen=now,
+        meta=stored.meta if change.meta is None else change.meta,
+        body=change.body,
+    )

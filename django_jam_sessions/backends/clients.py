@@ -1,0 +1,169 @@
+"""Redis clients from a URI or a function: one per process, and one per running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.asyncio.retry
+import redis.asyncio.sentinel
+import redis.cluster
+import redis.sentinel
+from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+Factory = Callable[[bool], Any]
+"""Takes is_async, returns a client of redis.asyncio or of redis."""
+
+TIMEOUT = 1.0  # seconds, to connect and to read
+MAX_CONNECTIONS = 50  # per process and per event loop; who comes later waits
+POOL_TIMEOUT = 20.0  # seconds that they wait
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+
+
+def client_factory(uri: str | Factory) -> Factory:
+    """The function that makes clients; raises ImproperlyConfigured for a URI it can't read."""
+    if callable(uri):
+        return _checked(uri)
+    scheme = uri.partition("://")[0] if isinstance(uri, str) else ""
+    if scheme not in SCHEMES:
+        raise ImproperlyConfigured(
+            "redis_uri must be a function or a URI that begins with one of %s."
+            % ", ".join("%s://" % known for known in SCHEMES)
+        )
+    build = {"redis+sentinel": _sentinel, "redis+cluster": _cluster}.get(scheme, _single)
+    return _checked(lambda is_async: build(uri, is_async))
+
+
+def _checked(factory: Factory) -> Factory:
+    def client(is_async: bool) -> Any:
+        try:
+            made = factory(is_async)
+        except (ValueError, TypeError) as error:
+            # Without the text of the error: it may show the URI, and so the password.
+            raise ImproperlyConfigured("redis_uri makes no client.") from error
+        if _decodes(made):
+            raise ImproperlyConfigured("redis_uri: decode_responses must not be set.")
+        return made
+
+    return client
+
+
+def _decodes(client: Any) -> bool:
+    pool = getattr(client, "connection_pool", None)
+    options = pool.connection_kwargs if pool else client.get_connection_kwargs()
+    return bool(options.get("decode_responses"))
+
+
+def _options(is_async: bool) -> dict[str, Any]:
+    # Retries are the transport's own: it knows which calls may be repeated.
+    retry = redis.asyncio.retry.Retry if is_async else Retry
+    return {
+        "socket_connect_timeout": TIMEOUT,
+        "socket_timeout": TIMEOUT,
+        "retry": retry(NoBackoff(), 0),
+    }
+
+
+def _single(uri: str, is_async: bool) -> Any:
+    library: Any = redis.asyncio if is_async else redis
+    pool = library.BlockingConnectionPool.from_url(
+        uri, **{"max_connections": MAX_CONNECTIONS, "timeout": POOL_TIMEOUT, **_options(is_async)}
+    )
+    return library.Redis(connection_pool=pool)
+
+
+def _parts(uri: str, default_port: int) -> tuple[list[tuple[str, int]], list[str], dict[str, Any]]:
+    """The hosts, the path's parts and the credentials of a URI of several hosts."""
+    parts = urlsplit(uri)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    if username:
+        options["username"] = unquote(username)
+    if password:
+        options["password"] = unquote(password)
+    addresses = []
+    for host in hosts.split(","):
+        name, _, port = host.rpartition(":") if ":" in host else (host, "", "")
+        if not name:
+            raise ValueError("a host has no name")
+        addresses.append((name, int(port or default_port)))
+    return addresses, [part for part in parts.path.split("/") if part], options
+
+
+def _sentinel(uri: str, is_async: bool) -> Any:
+    """``redis+sentinel://[user:password@]host[:26379],…/service[/db]``"""
+    sentinels, (service, *db), options = _parts(uri, 26379)
+    library: Any = redis.asyncio.sentinel if is_async else redis.sentinel
+    found = library.Sentinel(sentinels, **_options(is_async))
+    options.update(_options(is_async), db=int(db[0]) if db else 0)
+    return found.master_for(service, **options)
+
+
+def _cluster(uri: str, is_async: bool) -> Any:
+    """``redis+cluster://[user:password@]host[:6379],…``"""
+    hosts, _, options = _parts(uri, 6379)
+    library: Any = redis.asyncio.cluster if is_async else redis.cluster
+    nodes = [library.ClusterNode(host, port) for host, port in hosts]
+    options.update(_options(is_async), require_full_coverage=False)
+    return library.RedisCluster(startup_nodes=nodes, **options)
+
+
+class SyncClients:
+    """One client per process: what a fork inherits is left to the parent."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._factory = factory
+        self._client: Any = None
+        self._pid = 0
+
+    def get(self) -> Any:
+        if self._pid != os.getpid():
+            self._client = self._factory(False)
+            self._pid = os.getpid()
+        return self._client
+
+
+class AsyncClients:
+    """One client per running event loop, closed with it.
+
+    A client is bound to the loop it was made on. An async generator, which a loop finishes when it
+    shuts down, is what closes it; a loop that was closed without that is dropped at the next call.
+    """
+
+    def __init__(self, factory: Factory) -> None:
+        self._factory = factory
+        self._clients: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None, None]]] = {}
+
+    async def get(self) -> Any:
+        loop = asyncio.get_running_loop()
+        try:
+            return self._clients[loop][0]
+        except KeyError:
+            return await self._make(loop)
+
+    async def _make(self, loop: asyncio.AbstractEventLoop) -> Any:
+        for closed in [other for other in self._clients if other.is_closed()]:
+            self._clients.pop(closed, None)
+        client = self._factory(True)
+        lifetime = self._lifetime(loop, client)
+        self._clients[loop] = client, lifetime
+        await lifetime.__anext__()
+        return client
+
+    async def _lifetime(
+        self, loop: asyncio.AbstractEventLoop, client: Any
+    ) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._clients.pop(loop, None)
+            await client.aclose()

@@ -1,0 +1,291 @@
+"""Sessions on Redis 6.2+ or Valkey: one hash per locator, one round trip per operation."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .. import codec
+from ..codec import Change, Place, Record
+from ..steps import Steps, arun, run
+from . import scripts
+from .base import SAMPLE, Backend, Found, Listing, Outcome, Scan
+from .clients import Factory, client_factory
+from .scripts import Script
+from .transport import Argument, Reply, Transport
+
+logger = logging.getLogger(__name__)
+
+Call = tuple[Script, str, Sequence[Argument]]
+"""What Transport.script() takes."""
+
+GONE = 1  # what stands for a removal that a lost reply leaves in doubt: any number but 0
+
+
+class RedisBackend(Backend):
+    def __init__(self, uri: str | Factory, path: str) -> None:
+        if not path or set(path) - set(codec.ALPHABET + codec.ALPHABET.upper() + "_-.:"):
+            raise ImproperlyConfigured(
+                "sessions_path must consist of ASCII letters, digits, '_', '-', '.' and ':'."
+            )
+        self.prefix = path + ":"
+        self.redis = Transport(client_factory(uri))
+        self._offset: int | None = None  # the server's clock less ours, in ms
+
+    # Writes reply with the server's time, so that it is asked for only once.
+
+    def now(self) -> int:
+        if self._offset is None:
+            self._learn_time(self.redis.command("TIME"))
+        return _clock() + (self._offset or 0)
+
+    async def anow(self) -> int:
+        if self._offset is None:
+            self._learn_time(await self.redis.acommand("TIME"))
+        return _clock() + (self._offset or 0)
+
+    def _learn_time(self, reply: tuple[int, int]) -> None:
+        seconds, microseconds = reply
+        self._offset = seconds * 1000 + microseconds // 1000 - _clock()
+
+    def _outcome(self, reply: Reply) -> Outcome:
+        if not isinstance(reply, int):
+            return codec.unpack(reply) or False
+        if reply > GONE:
+            self._offset = reply - _clock()
+        return reply != 0
+
+    def _done(self, reply: Reply) -> bool:
+        return self._outcome(reply) is True
+
+    # The contract. Each pair: the arguments, one call, and what its reply means.
+
+    def insert(self, place: Place, record: Record, ttl: int | None) -> bool:
+        return self._done(self.redis.script(*self._insert(place, record, ttl)))
+
+    async def ainsert(self, place: Place, record: Record, ttl: int | None) -> bool:
+        return self._done(await self.redis.ascript(*self._insert(place, record, ttl)))
+
+    def _insert(self, place: Place, record: Record, ttl: int | None) -> Call:
+        arguments = (place.field, codec.pack(record), _optional(ttl))
+        return scripts.INSERT, self.prefix + place.locator, arguments
+
+    def fetch(self, place: Place) -> Record | None:
+        return _fetched(place, self.redis.script(*self._fetch(place)))
+
+    async def afetch(self, place: Place) -> Record | None:
+        return _fetched(place, await self.redis.ascript(*self._fetch(place)))
+
+    def _fetch(self, place: Place) -> Call:
+        return scripts.FETCH, self.prefix + place.locator, (place.field,)
+
+    def replace(
+        self, place: Place, change: Change, expected: bytes | None, ttl: int | None
+    ) -> Outcome:
+        return self._outcome(self.redis.script(*self._replace(place, change, expected, ttl)))
+
+    async def areplace(
+        self, place: Place, change: Change, expected: bytes | None, ttl: int | None
+    ) -> Outcome:
+        call = self._replace(place, change, expected, ttl)
+        return self._outcome(await self.redis.ascript(*call))
+
+    def _replace(
+        self, place: Place, change: Change, expected: bytes | None, ttl: int | None
+    ) -> Call:
+        arguments = (
+            place.field,
+            place.issuer or b"",
+            expected or b"",
+            change.version,
+            change.secret_id,
+            _optional(ttl),
+            *_meta(change.meta),
+            change.body,
+            codec.FORMAT,
+        )
+        return scripts.REPLACE, self.prefix + place.locator, arguments
+
+    def touch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
+        return self._done(self.redis.script(*self._touch(place, ttl, meta)))
+
+    async def atouch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
+        return self._done(await self.redis.ascript(*self._touch(place, ttl, meta)))
+
+    def _touch(self, place: Place, ttl: int | None, meta: bytes | None) -> Call:
+        arguments = (place.field, place.issuer or b"", _optional(ttl), *_meta(meta))
+        return scripts.TOUCH, self.prefix + place.locator, arguments
+
+    def move(
+        self,
+        source: Place,
+        target: Place,
+        record: Record | bytes,
+        expected: bytes | None,
+        ttl: int | None,
+    ) -> Outcome:
+        return run(self.redis, self._move(source, target, record, expected, ttl))
+
+    async def amove(
+        self,
+        source: Place,
+        target: Place,
+        record: Record | bytes,
+        expected: bytes | None,
+        ttl: int | None,
+    ) -> Outcome:
+        return await arun(self.redis, self._move(source, target, record, expected, ttl))
+
+    def _move(
+        self,
+        source: Place,
+        target: Place,
+        record: Record | bytes,
+        expected: bytes | None,
+        ttl: int | None,
+    ) -> Steps[Outcome]:
+        if isinstance(record, bytes):
+            return self._outcome((yield self._rename(source, target, record, expected, b"", ttl)))
+        if source.locator == target.locator:
+            value = codec.pack(record)
+            call = self._rename(source, target, record.version, expected, value, ttl)
+            return self._outcome((yield call))
+        if not self._done((yield "script", *self._insert(target, record, ttl))):
+            return False
+        outcome = self._outcome((yield "script", *self._remove(source, expected), GONE))
+        if outcome is not True:
+            yield "script", *self._remove(target), GONE
+        return outcome
+
+    def _rename(
+        self,
+        source: Place,
+        target: Place,
+        version: bytes,
+        expected: bytes | None,
+        value: bytes,
+        ttl: int | None,
+    ) -> tuple[Any, ...]:
+        issuer = source.issuer or b""
+        arguments = (source.field, target.field, issuer, expected or b"", version)
+        key = self.prefix + source.locator
+        return "script", scripts.MOVE, key, (*arguments, _optional(ttl), value)
+
+    def remove(self, place: Place) -> bool:
+        return self._done(self.redis.script(*self._remove(place), GONE))
+
+    async def aremove(self, place: Place) -> bool:
+        return self._done(await self.redis.ascript(*self._remove(place), GONE))
+
+    def _remove(self, place: Place, expected: bytes | None = None) -> Call:
+        arguments = (place.field, place.issuer or b"", expected or b"")
+        return scripts.REMOVE, self.prefix + place.locator, arguments
+
+    def remove_all(self, locator: str, keep: bytes | None = None) -> bool:
+        if keep is None:
+            return bool(self.redis.command("UNLINK", self.prefix + locator, gone=GONE))
+        return self._done(self.redis.script(*self._remove_others(locator, keep)))
+
+    async def aremove_all(self, locator: str, keep: bytes | None = None) -> bool:
+        if keep is None:
+            return bool(await self.redis.acommand("UNLINK", self.prefix + locator, gone=GONE))
+        return self._done(await self.redis.ascript(*self._remove_others(locator, keep)))
+
+    def _remove_others(self, locator: str, keep: bytes) -> Call:
+        return scripts.REMOVE_OTHERS, self.prefix + locator, (keep,)
+
+    def list(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
+        return _listed(locator, self.redis.script(*self._list(locator, limit, cursor)))
+
+    async def alist(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
+        return _listed(locator, await self.redis.ascript(*self._list(locator, limit, cursor)))
+
+    def _list(self, locator: str, limit: int, cursor: str | None) -> Call:
+        if cursor is not None and not cursor.isdecimal():
+            raise ValueError("The cursor is not one that was returned.")
+        return scripts.LIST, self.prefix + locator, (limit, cursor or "0")
+
+    def count(self, locator: str) -> int:
+        return int(self.redis.script(scripts.COUNT, self.prefix + locator, ()))
+
+    async def acount(self, locator: str) -> int:
+        return int(await self.redis.ascript(scripts.COUNT, self.prefix + locator, ()))
+
+    def scan(self, limit: int, cursor: str | None = None) -> Scan:
+        return run(self.redis, self._scan(limit, cursor))
+
+    async def ascan(self, limit: int, cursor: str | None = None) -> Scan:
+        return await arun(self.redis, self._scan(limit, cursor))
+
+    def _scan(self, limit: int, cursor: str | None) -> Steps[Scan]:
+        keys, following = yield from self._locators(limit, cursor or "")
+        found = []
+        replies = yield "many", scripts.LIST, keys, (SAMPLE, "0")
+        for key, reply in zip(keys, replies, strict=True):
+            locator = key.removeprefix(self.prefix)
+            sessions, more = _listed(locator, reply)
+            count = (yield "script", scripts.COUNT, key, ()) if more else len(sessions)
+            if sessions:
+                found.append(Found(locator, count, sessions))
+        return found, following or None
+
+    def _locators(self, limit: int, cursor: str) -> Steps[tuple[list[str], str]]:
+        keys, following = yield "keys", self.prefix + "*", limit, cursor
+        names = {key.decode("ascii", "replace") for key in keys}  # SCAN may repeat itself
+        return [key for key in names if codec.is_locator(key.removeprefix(self.prefix))], following
+
+    def purge(self) -> int:
+        return run(self.redis, self._purge())
+
+    async def apurge(self) -> int:
+        return await arun(self.redis, self._purge())
+
+    def _purge(self) -> Steps[int]:
+        removed, cursor = 0, ""
+        while True:
+            keys, cursor = yield from self._locators(1000, cursor)
+            replies = yield "many", scripts.PURGE, keys, ("0",)
+            for key, (position, count) in zip(keys, replies, strict=True):
+                removed += count
+                while int(position):
+                    position, count = yield "script", scripts.PURGE, key, (position,)
+                    removed += count
+            if not cursor:
+                return removed
+
+
+def _clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _optional(number: int | None) -> str | int:
+    return "" if number is None else number
+
+
+def _meta(meta: bytes | None) -> tuple[str, bytes]:
+    return ("0", b"") if meta is None else ("1", meta)
+
+
+def _fetched(place: Place, value: bytes | None) -> Record | None:
+    if value is None:
+        return None
+    record = codec.unpack(value)
+    if record is None:
+        handle = codec.handle_of(place.locator, place.field)
+        logger.warning("Session %s is torn; it is unusable.", handle)
+        return None
+    return record if place.issuer in (None, record.issuer) else None
+
+
+def _listed(locator: str, reply: Reply) -> Listing:
+    cursor, flat = reply
+    found = []
+    for field, value in zip(flat[::2], flat[1::2], strict=True):
+        record = _fetched(Place(locator, field), value)
+        if record is not None:
+            found.append((field, record))
+    return found, None if int(cursor) == 0 else str(int(cursor))

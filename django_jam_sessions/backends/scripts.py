@@ -1,0 +1,201 @@
+"""The Redis scripts. Each touches one declared key, so Cluster and proxies take them.
+
+A hash per locator, a field per session; the value is codec.pack()'s. Positions below are
+one-based: 1 format, 2 issuer, 3 secret id, 7 version, 15 expires, 21 absolute, 27 created,
+33 last seen, 39 length of meta, 41 meta and then the body.
+
+Writes reply with the server's time in ms where they are done, 0 where there is no such live
+record, and with the record in the way otherwise. The server's TIME judges every expiry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+
+class Script(NamedTuple):
+    text: str
+    sha: str
+
+
+_PRELUDE = """
+local key = KEYS[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function dead(value)
+  if #value < 40 or string.byte(value) ~= 1 then return false end
+  local expires, absolute = struct.unpack('>I6I6', value, 15)
+  return (expires > 0 and expires <= now) or (absolute > 0 and absolute <= now)
+end
+local function live(field, issuer)
+  local value = redis.call('HGET', key, field)
+  if not value or #value < 40 or dead(value) then return nil end
+  if issuer ~= '' and string.sub(value, 2, 2) ~= issuer then return nil end
+  return value
+end
+local function until_(ttl)
+  if ttl == '' then return 0 end
+  return math.max(1, math.min(now + tonumber(ttl), 281474976710655))
+end
+-- The hash lives as long as its longest session; its own TTL is only ever extended.
+local function store(field, value)
+  local left = redis.call('PTTL', key)
+  redis.call('HSET', key, field, value)
+  local expires, absolute = struct.unpack('>I6I6', value, 15)
+  if expires == 0 or (absolute > 0 and absolute < expires) then expires = absolute end
+  if expires == 0 then
+    if left >= 0 then redis.call('PERSIST', key) end
+  elseif expires <= now then
+    redis.call('HDEL', key, field)
+  elseif left == -2 or (left >= 0 and now + left < expires) then
+    redis.call('PEXPIREAT', key, expires)
+  end
+end
+local function stamped(value, ttl)
+  return string.sub(value, 1, 14) .. struct.pack('>I6', until_(ttl)) .. string.sub(value, 21, 32)
+    .. struct.pack('>I6', now) .. string.sub(value, 39)
+end
+"""
+
+
+def _script(body: str) -> Script:
+    text = _PRELUDE + body
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+# ARGV: field
+FETCH = _script("""
+local value = redis.call('HGET', key, ARGV[1])
+if value and dead(value) then return false end
+return value
+""")
+
+# ARGV: field, value, ttl
+INSERT = _script("""
+local there = redis.call('HGET', key, ARGV[1])
+if there then
+  if string.sub(there, 7, 14) == string.sub(ARGV[2], 7, 14) then return now end
+  return 0
+end
+local some = redis.call('HRANDFIELD', key, 8, 'WITHVALUES')
+store(ARGV[1], stamped(ARGV[2], ARGV[3]))
+for i = 1, #some, 2 do
+  if dead(some[i + 1]) then redis.call('HDEL', key, some[i]) end
+end
+return now
+""")
+
+# ARGV: field, issuer, expected version or '', version, secret id, ttl, '1' for new meta, meta,
+# body, format
+REPLACE = _script("""
+local value = live(ARGV[1], ARGV[2])
+if not value then return 0 end
+if string.sub(value, 1, 1) ~= ARGV[10] then return value end
+local version = string.sub(value, 7, 14)
+if version == ARGV[4] then return now end
+if ARGV[3] ~= '' and version ~= ARGV[3] then return value end
+if string.sub(value, 3, 6) ~= ARGV[5] then return value end
+local meta
+if ARGV[7] == '1' then
+  meta = struct.pack('>I2', #ARGV[8]) .. ARGV[8]
+else
+  meta = string.sub(value, 39, 40 + struct.unpack('>I2', value, 39))
+end
+store(ARGV[1], string.sub(value, 1, 6) .. ARGV[4] .. struct.pack('>I6', until_(ARGV[6]))
+  .. string.sub(value, 21, 32) .. struct.pack('>I6', now) .. meta .. ARGV[9])
+return now
+""")
+
+# ARGV: field, issuer, ttl, '1' for new meta, meta
+TOUCH = _script("""
+local value = live(ARGV[1], ARGV[2])
+if not value then return 0 end
+value = stamped(value, ARGV[3])
+if ARGV[4] == '1' then
+  local old = struct.unpack('>I2', value, 39)
+  value = string.sub(value, 1, 38) .. struct.pack('>I2', #ARGV[5]) .. ARGV[5]
+    .. string.sub(value, 41 + old)
+end
+store(ARGV[1], value)
+return now
+""")
+
+# ARGV: source field, target field, issuer, expected version or '', new version, ttl, value or ''
+MOVE = _script("""
+local there = redis.call('HGET', key, ARGV[2])
+if there and string.sub(there, 7, 14) == ARGV[5] then return now end
+local value = live(ARGV[1], ARGV[3])
+if not value then return 0 end
+if ARGV[4] ~= '' and string.sub(value, 7, 14) ~= ARGV[4] then return value end
+if ARGV[7] == '' then
+  value = string.sub(value, 1, 6) .. ARGV[5] .. string.sub(value, 15)
+else
+  value = stamped(ARGV[7], ARGV[6])
+end
+store(ARGV[2], value)
+redis.call('HDEL', key, ARGV[1])
+return now
+""")
+
+# ARGV: field, issuer, expected version or ''
+REMOVE = _script("""
+local value = live(ARGV[1], ARGV[2])
+if not value then return 0 end
+if ARGV[3] ~= '' and string.sub(value, 7, 14) ~= ARGV[3] then return value end
+redis.call('HDEL', key, ARGV[1])
+return now
+""")
+
+# ARGV: field to keep. HDEL, unlike HSET, works when the server is out of memory.
+REMOVE_OTHERS = _script("""
+if not live(ARGV[1], '') then return 0 end
+for _, field in ipairs(redis.call('HKEYS', key)) do
+  if field ~= ARGV[1] then redis.call('HDEL', key, field) end
+end
+return now
+""")
+
+# ARGV: limit, cursor
+LIST = _script("""
+local cursor, found, gone, met = ARGV[2], {}, {}, {}
+local limit = tonumber(ARGV[1])
+repeat
+  local page = redis.call('HSCAN', key, cursor, 'COUNT', limit)
+  cursor = page[1]
+  for i = 1, #page[2], 2 do
+    local field, value = page[2][i], page[2][i + 1]
+    if dead(value) then
+      if #gone < 100 then gone[#gone + 1] = field end
+    elseif not met[field] then
+      met[field] = true
+      found[#found + 1] = field
+      if #value >= 40 then value = string.sub(value, 1, 40 + struct.unpack('>I2', value, 39)) end
+      found[#found + 1] = value
+    end
+  end
+until cursor == '0' or #found >= 2 * limit
+if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+return {cursor, found}
+""")
+
+# ARGV: none. Counting more than 1,000 one by one would hold up the server.
+COUNT = _script("""
+local held = redis.call('HLEN', key)
+if held > 1000 then return held end
+local alive = 0
+for _, value in ipairs(redis.call('HVALS', key)) do
+  if not dead(value) then alive = alive + 1 end
+end
+return alive
+""")
+
+# ARGV: cursor. Replies with the next cursor and the number removed.
+PURGE = _script("""
+local page = redis.call('HSCAN', key, ARGV[1], 'COUNT', 1000)
+local removed = 0
+for i = 1, #page[2], 2 do
+  if dead(page[2][i + 1]) then removed = removed + redis.call('HDEL', key, page[2][i]) end
+end
+return {page[1], removed}
+""")

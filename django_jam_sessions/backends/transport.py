@@ -1,0 +1,161 @@
+"""Calls to Redis: EVALSHA and EVAL on NOSCRIPT, one retry, errors as SessionStoreUnavailable."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import redis
+from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
+
+from ..exceptions import SessionStoreUnavailable
+from .clients import AsyncClients, Factory, SyncClients
+from .scripts import Script
+
+Reply = Any
+"""What redis-py returns: int, bytes, None or a list."""
+
+Argument = str | bytes | int
+LOST = (ConnectionError, TimeoutError, OSError)
+"""The call may have been carried out or not. Each of ours may be repeated."""
+
+
+class Transport:
+    """Every method has its awaited twin. ``gone`` is what a repeated call answers for 0: where a
+    removal finds nothing at its second try, the first one did it."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._sync = SyncClients(factory)
+        self._async = AsyncClients(factory)
+
+    def command(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
+        with _typed_errors():
+            client = self._sync.get()
+            try:
+                return client.execute_command(*arguments, **options)
+            except LOST:
+                reply = client.execute_command(*arguments, **options)
+                return gone if reply == 0 and gone is not None else reply
+
+    async def acommand(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
+        """See command()."""
+        with _typed_errors():
+            client = await self._async.get()
+            try:
+                return await client.execute_command(*arguments, **options)
+            except LOST:
+                reply = await client.execute_command(*arguments, **options)
+                return gone if reply == 0 and gone is not None else reply
+
+    def script(
+        self, script: Script, key: str, arguments: Sequence[Argument], gone: Reply = None
+    ) -> Reply:
+        try:
+            return self.command("EVALSHA", script.sha, 1, key, *arguments, gone=gone)
+        except _UnknownScript:
+            return self.command("EVAL", script.text, 1, key, *arguments, gone=gone)
+
+    async def ascript(
+        self, script: Script, key: str, arguments: Sequence[Argument], gone: Reply = None
+    ) -> Reply:
+        """See script()."""
+        try:
+            return await self.acommand("EVALSHA", script.sha, 1, key, *arguments, gone=gone)
+        except _UnknownScript:
+            return await self.acommand("EVAL", script.text, 1, key, *arguments, gone=gone)
+
+    def many(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> list[Reply]:
+        """The script's reply for each of ``keys``, in one round trip (per node)."""
+        with _typed_errors():
+            pipeline = _queued(self._sync.get(), script, keys, arguments)
+            replies = pipeline.execute(raise_on_error=False) if keys else []
+        return [
+            self.script(script, key, arguments) if isinstance(reply, Exception) else reply
+            for key, reply in zip(keys, replies, strict=True)
+        ]
+
+    async def amany(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> list[Reply]:
+        """See many()."""
+        with _typed_errors():
+            pipeline = _queued(await self._async.get(), script, keys, arguments)
+            replies = await pipeline.execute(raise_on_error=False) if keys else []
+        return [
+            await self.ascript(script, key, arguments) if isinstance(reply, Exception) else reply
+            for key, reply in zip(keys, replies, strict=True)
+        ]
+
+    def keys(self, pattern: str, count: int, cursor: str) -> tuple[list[bytes], str]:
+        """A SCAN's page of keys and the next cursor, '' at the end; on a cluster node by node."""
+        with _typed_errors():
+            nodes = _primaries(self._sync.get())
+        index, position = _position(cursor)
+        command = ("SCAN", position, "MATCH", pattern, "COUNT", count)
+        return _page(self.command(*command, **_target(nodes, index)), index, nodes)
+
+    async def akeys(self, pattern: str, count: int, cursor: str) -> tuple[list[bytes], str]:
+        """See keys()."""
+        with _typed_errors():
+            client = await self._async.get()
+            if hasattr(client, "get_primaries"):
+                await client.initialize()
+            nodes = _primaries(client)
+        index, position = _position(cursor)
+        command = ("SCAN", position, "MATCH", pattern, "COUNT", count)
+        return _page(await self.acommand(*command, **_target(nodes, index)), index, nodes)
+
+
+class _UnknownScript(Exception):
+    pass
+
+
+@contextlib.contextmanager
+def _typed_errors() -> Iterator[None]:
+    try:
+        yield
+    except NoScriptError as error:
+        raise _UnknownScript from error
+    except (redis.RedisError, OSError) as error:
+        # Only the kind of error: its text may show keys or where the server is.
+        kind = type(error).__name__
+        raise SessionStoreUnavailable("Redis did not answer as it should: %s." % kind) from error
+
+
+def _queued(client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    is_cluster = hasattr(client, "get_primaries")
+    pipeline = client.pipeline() if is_cluster else client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.execute_command("EVALSHA", script.sha, 1, key, *arguments)
+    return pipeline
+
+
+def _primaries(client: Any) -> list[Any]:
+    """A cluster's primaries in a stable order; nothing for a single server."""
+    if not hasattr(client, "get_primaries"):
+        return []
+    return sorted(client.get_primaries(), key=lambda node: str(node.name))
+
+
+def _position(cursor: str) -> tuple[int, int]:
+    if not re.fullmatch(r"([0-9]+-[0-9]+)?", cursor):
+        raise ValueError("The cursor is not one that was returned.")
+    index, _, position = cursor.partition("-")
+    return int(index or 0), int(position or 0)
+
+
+def _target(nodes: list[Any], index: int) -> dict[str, Any]:
+    return {"target_nodes": nodes[min(index, len(nodes) - 1)]} if nodes else {}
+
+
+def _page(reply: Reply, index: int, nodes: list[Any]) -> tuple[list[bytes], str]:
+    cursor, keys = reply
+    if isinstance(cursor, dict):  # a cluster's client says which node answered
+        (cursor,) = cursor.values()
+    if cursor:
+        return keys, "%d-%d" % (index, cursor)
+    return keys, "%d-0" % (index + 1) if index + 1 < len(nodes) else ""

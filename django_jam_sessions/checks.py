@@ -1,0 +1,159 @@
+"""System checks. An id never changes and is never used again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.exceptions import ImproperlyConfigured
+
+from . import backends
+from .conf import NAMES, conf
+from .receivers import ENGINE
+from .sealing import parse_secrets
+
+
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.SESSION_ENGINE != ENGINE:
+        found.append(
+            Warning(
+                "SESSION_ENGINE is not %r." % ENGINE,
+                hint="Set it, or Django keeps its sessions elsewhere.",
+                id="jam_sessions.W001",
+            )
+        )
+    try:
+        given = conf.given
+    except ImproperlyConfigured as error:
+        return [*found, Error(str(error), id="jam_sessions.E001")]
+    if conf.sessions_type not in backends.TYPES:
+        types = ", ".join(repr(kind) for kind in backends.TYPES)
+        message = "JAM_SESSIONS['SESSIONS_TYPE'] must be one of %s." % types
+        return [*found, Error(message, id="jam_sessions.E002")]
+    found += _unknown_keys(given)
+    for check_id, check in _CHECKS.items():
+        try:
+            check(given)
+        except (ImproperlyConfigured, TypeError) as error:
+            found.append(Error(str(error), id=check_id))
+    return found
+
+
+def _unknown_keys(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    if conf.sessions_type == "custom":
+        return  # whatever else is there is the custom class's: E006
+    for name in sorted(set(given) - set(NAMES), key=str):
+        yield Error(
+            "JAM_SESSIONS has an unknown key: %r." % name,
+            hint="Known are %s." % ", ".join(NAMES),
+            id="jam_sessions.E001",
+        )
+
+
+def _check_redis(given: dict[str, Any]) -> None:
+    if conf.sessions_type == "redis":
+        arguments = conf.module_arguments()
+        options = {
+            name: arguments[name] for name in ("redis_uri", "sessions_path") if name in arguments
+        }
+        backends.build("redis", options)
+
+
+def _check_secret(given: dict[str, Any]) -> None:
+    if given.get("SESSION_AES_SECRET") is not None:
+        parse_secrets(given["SESSION_AES_SECRET"])
+    elif given.get("IS_SESSION_CRYPT"):
+        conf.secrets()
+
+
+def _check_json_path(given: dict[str, Any]) -> None:
+    if conf.sessions_type != "json":
+        return
+    from .backends.json import JSONBackend, directory_problem
+
+    path = given.get("JSON_PATH") or conf.json_path()
+    if path is None:
+        raise ImproperlyConfigured("The json backend needs JAM_SESSIONS['JSON_PATH'] or BASE_DIR.")
+    if problem := directory_problem(JSONBackend(path).path):
+        raise ImproperlyConfigured(problem)
+
+
+def _check_custom_module(given: dict[str, Any]) -> None:
+    if conf.sessions_type == "custom":
+        backends.check_custom(given.get("CUSTOM_MODULE"), conf.custom_options())
+
+
+def _check_id_factory(given: dict[str, Any]) -> None:
+    conf.id_factory  # noqa: B018 - raises
+
+
+def _check_session_key(given: dict[str, Any]) -> None:
+    conf.session_key  # noqa: B018 - raises
+
+
+def _check_session_ttl(given: dict[str, Any]) -> None:
+    conf.session_ttl  # noqa: B018 - raises
+
+
+_CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "jam_sessions.E003": _check_redis,
+    "jam_sessions.E004": _check_secret,
+    "jam_sessions.E005": _check_json_path,
+    "jam_sessions.E006": _check_custom_module,
+    "jam_sessions.E007": _check_id_factory,
+    "jam_sessions.E008": _check_session_key,
+    "jam_sessions.E009": _check_session_ttl,
+}
+
+
+def check_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
+    """What Django's own security checks don't say."""
+    if settings.SESSION_COOKIE_SAMESITE not in ("Lax", "Strict"):
+        yield Warning(
+            "SESSION_COOKIE_SAMESITE is neither 'Lax' nor 'Strict'.",
+            hint="Other sites' pages can make requests that carry the session.",
+            id="jam_sessions.W002",
+        )
+    if settings.SESSION_COOKIE_DOMAIN:
+        yield Warning(
+            "SESSION_COOKIE_DOMAIN is set: every subdomain gets, and may set, the session cookie.",
+            hint="Leave it out, and name the cookie with the prefix __Host-.",
+            id="jam_sessions.W003",
+        )
+    if conf.sessions_type == "json" and (why := _several_hosts()):
+        yield Warning(
+            "The json backend keeps sessions on one host, and %s." % why,
+            hint="Where more than one host serves the site, use the redis backend.",
+            id="jam_sessions.W004",
+        )
+    if not conf.given.get("IS_SESSION_CRYPT"):
+        yield Info(
+            "IS_SESSION_CRYPT is off: who reads the store reads the sessions' data.",
+            hint="Switching it on, or off again, ends every session that exists.",
+            id="jam_sessions.I001",
+        )
+
+
+def _several_hosts() -> str | None:
+    """Why it looks as if the site ran on more than one host."""
+    for variable in ("KUBERNETES_SERVICE_HOST", "DYNO", "FLY_APP_NAME", "K_SERVICE"):
+        if variable in os.environ:
+            return "%s is in the environment" % variable
+    for alias, database in settings.DATABASES.items():
+        host = str(database.get("HOST") or "")
+        if not (host.startswith("/") or host in _HERE):
+            return "the database %r is on another host" % alias
+    for alias, cache in settings.CACHES.items():
+        locations = cache.get("LOCATION") or []
+        for location in [locations] if isinstance(locations, str) else locations:
+            if "://" in location and (urlsplit(location).hostname or "") not in _HERE:
+                return "the cache %r is on another host" % alias
+    return None
+
+
+_HERE = ("", "localhost", "127.0.0.1", "::1")

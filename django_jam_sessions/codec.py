@@ -1,0 +1,214 @@
+"""Ids, locators, handles and the layout of a record: functions of their arguments, no I/O.
+
+A session id is ``masked locator (15) + factory value + secret (25)``. The locator says where the
+record lives, so no look-up table is needed; the mask, a hash of the rest of the id, makes two ids
+of one session key look unrelated. Only a hash of what follows the locator is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .exceptions import SessionStoreUnavailable
+
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"  # What Django calls VALID_KEY_CHARS.
+LOCATOR_LENGTH = 15  # 77 bits
+SECRET_LENGTH = 25  # 129 bits
+FIELD_LENGTH = 25  # 16 bytes in base36
+MAX_FACTORY_LENGTH = 128
+LOCATORS: int = 36**LOCATOR_LENGTH
+SECRETS: int = 36**SECRET_LENGTH
+
+ENGINE = b"e"
+MODULE = b"m"
+PLAIN = b"\0\0\0\0"  # the secret id of a record that no secret seals
+FORMAT = b"\x01"
+
+# RFC 6265 allows more in a cookie, RFC 9110 in a header; this is what both allow unquoted.
+_FACTORY_VALUE = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,%d}" % MAX_FACTORY_LENGTH)
+_SESSION_ID = re.compile(
+    r"([0-9a-z]{%d})((?:%s)?[0-9a-z]{%d})" % (LOCATOR_LENGTH, _FACTORY_VALUE.pattern, SECRET_LENGTH)
+)
+_HANDLE = re.compile(r"([0-9a-z]{%d})\.([0-9a-z]{%d})" % (LOCATOR_LENGTH, FIELD_LENGTH))
+_LOCATOR = re.compile(r"[0-9a-z]{%d}" % LOCATOR_LENGTH)
+
+_TRIPLES = [a + b + c for a in ALPHABET for b in ALPHABET for c in ALPHABET]
+
+
+class Place(NamedTuple):
+    """Where one record lives. For any ``issuer`` but None, another issuer's record isn't there."""
+
+    locator: str
+    field: bytes
+    issuer: bytes | None = None
+
+
+class Record(NamedTuple):
+    """One stored session. Times are milliseconds of the Unix epoch, by the store's clock."""
+
+    issuer: bytes
+    secret_id: bytes
+    version: bytes  # of the write that made it: see new_version()
+    expires: int  # 0: never
+    absolute: int  # 0: no absolute expiry
+    created: int
+    last_seen: int
+    meta: bytes
+    body: bytes
+
+
+class Change(NamedTuple):
+    """A new body for a stored record; ``meta`` None keeps the stored one."""
+
+    version: bytes
+    secret_id: bytes
+    body: bytes
+    meta: bytes | None = None
+
+
+def base36(number: int, length: int) -> str:
+    """``number`` in ``length`` digits, a multiple of three bar a first digit that must fit."""
+    digits = []
+    for _ in range(-(-length // 3)):
+        number, triple = divmod(number, 46656)
+        digits.append(_TRIPLES[triple])
+    return "".join(reversed(digits))[-length:]
+
+
+def new_version() -> bytes:
+    """A version is the random id of one write: who repeats a write after a lost reply finds it
+    made, and who finds another version knows that somebody else wrote."""
+    return os.urandom(8)
+
+
+def new_secret() -> str:
+    # 24 bytes over 36**25 leave a bias below 2**-62.
+    return base36(int.from_bytes(os.urandom(24), "big") % SECRETS, SECRET_LENGTH)
+
+
+def random_locator() -> str:
+    return base36(int.from_bytes(os.urandom(16), "big") % LOCATORS, LOCATOR_LENGTH)
+
+
+def locator_of(digest: bytes) -> str:
+    """The locator that a 32-byte digest stands for."""
+    return base36(int.from_bytes(digest, "big") % LOCATORS, LOCATOR_LENGTH)
+
+
+def plain_locator(session_key: str) -> str:
+    return locator_of(hashlib.sha256(b"jam-sessions locator\0" + session_key.encode()).digest())
+
+
+def _hash(rest: str) -> tuple[bytes, int]:
+    """The stored field, and the mask. Whoever reads the field learns nothing of the mask."""
+    digest = hashlib.sha256(rest.encode()).digest()
+    return digest[:16], int.from_bytes(digest[16:], "big")
+
+
+def new_id(locator: str, factory: Callable[[], str] | None = None) -> str:
+    """A fresh session id for ``locator``; raises ValueError for a value that no id can carry."""
+    value = ""
+    if factory is not None:
+        value = factory()
+        if not isinstance(value, str) or not _FACTORY_VALUE.fullmatch(value):
+            raise ValueError(
+                "id_factory must return a str of 1 to %d characters out of letters, digits and "
+                "'._~+/=:@-'." % MAX_FACTORY_LENGTH
+            )
+    rest = value + new_secret()
+    masked = (int(locator, 36) + _hash(rest)[1]) % LOCATORS
+    return base36(masked, LOCATOR_LENGTH) + rest
+
+
+def place_of(session_id: object, issuer: bytes | None = None) -> Place | None:
+    """Where the record of ``session_id`` lives, None for what can't be an id of ours."""
+    match = _SESSION_ID.fullmatch(session_id) if isinstance(session_id, str) else None
+    if match is None:
+        return None
+    masked, rest = match.groups()
+    field, mask = _hash(rest)
+    return Place(base36((int(masked, 36) - mask) % LOCATORS, LOCATOR_LENGTH), field, issuer)
+
+
+def handle_of(locator: str, field: bytes) -> str:
+    """The public name of a session: finds the record, and is no id."""
+    return "%s.%s" % (locator, field_text(field))
+
+
+def field_text(field: bytes) -> str:
+    return base36(int.from_bytes(field, "big"), FIELD_LENGTH)
+
+
+def place_of_handle(handle: object) -> Place | None:
+    match = _HANDLE.fullmatch(handle) if isinstance(handle, str) else None
+    if match is None:
+        return None
+    field = field_of(match[2])
+    return None if field is None else Place(match[1], field)
+
+
+def field_of(text: str) -> bytes | None:
+    """The inverse of field_text(), None for what it can't have returned."""
+    if not re.fullmatch(r"[0-9a-z]{%d}" % FIELD_LENGTH, text) or int(text, 36) >= 1 << 128:
+        return None
+    return int(text, 36).to_bytes(16, "big")
+
+
+def is_locator(text: str) -> bool:
+    return _LOCATOR.fullmatch(text) is not None
+
+
+# A record's header, big-endian: format, issuer, secret id, version, then four times of
+# six bytes each (struct has no such number: two and four) and the length of the meta part.
+_HEADER = struct.Struct(">cc4s8sHIHIHIHIH")
+HEADER_LENGTH = _HEADER.size
+MAX_META_BYTES = 0xFFFF
+
+
+def pack(record: Record) -> bytes:
+    if len(record.meta) > MAX_META_BYTES:
+        raise ValueError("The session's client description is over 64 KiB.")
+    header = _HEADER.pack(
+        FORMAT,
+        record.issuer,
+        record.secret_id,
+        record.version,
+        *divmod(record.expires, 1 << 32),
+        *divmod(record.absolute, 1 << 32),
+        *divmod(record.created, 1 << 32),
+        *divmod(record.last_seen, 1 << 32),
+        len(record.meta),
+    )
+    return header + record.meta + record.body
+
+
+def unpack(value: bytes) -> Record | None:
+    """The record in ``value``; None where it is torn.
+
+    Raises SessionStoreUnavailable for a format of a later release: the session is alive, this
+    release can't read it.
+    """
+    if value[:1] != FORMAT or len(value) < HEADER_LENGTH:
+        if value and value[:1] != FORMAT:
+            raise SessionStoreUnavailable(
+                "A session is stored in a format unknown to this release."
+            )
+        return None
+    _, issuer, secret, version, e1, e0, a1, a0, c1, c0, l1, l0, meta = _HEADER.unpack_from(value)
+    body = HEADER_LENGTH + meta
+    return Record(
+        issuer,
+        secret,
+        version,
+        e1 << 32 | e0,
+        a1 << 32 | a0,
+        c1 << 32 | c0,
+        l1 << 32 | l0,
+        value[HEADER_LENGTH:body],
+        value[body:],
+    )

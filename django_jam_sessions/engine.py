@@ -1,0 +1,326 @@
+"""The session engine: ``SESSION_ENGINE = "django_jam_sessions.engine"``.
+
+Two words clash. In this module alone Django's are spoken: ``session_key`` is the *session id*, the
+secret in the cookie. Whose sessions these are, everywhere else the session key, is the *owner* here.
+
+A session's id says where its record lives, and that follows from the owner. So the id changes when
+the owner does: at the save that stores another owner than was loaded. Until then the new id is
+*allocated*: it is what ``session_key`` returns, so whoever is told of a login sees the id that the
+cookie will have.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TypeVar
+
+from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.utils.asyncio import async_unsafe
+
+from .codec import ENGINE, new_id, place_of
+from .conf import conf
+from .configured import configured
+from .exceptions import SessionStoreUnavailable
+from .merge import merge
+from .operations import Meta, Stored, check_key
+from .steps import Steps, arun, run
+
+T = TypeVar("T")
+
+CONFLICTS_END = 5.0  # seconds that a save may spend on merging
+
+
+class SessionStore(SessionBase):
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__(session_key)
+        module = configured.current()
+        self._backend, self._operations = module.backend, module.operations
+        self._stored: Stored | None = None  # as it was loaded, or last written by this store
+        self._replaces = False  # clear() was called: what others wrote meanwhile is not merged
+        self._owner_stored: str | None = None
+        self._allocated: tuple[str, str] | None = None  # an owner, and the id for it
+        self._failure: SessionStoreUnavailable | None = None
+
+    # The id
+
+    def _get_session_key(self) -> str | None:
+        session_key = self._stored_key
+        data = self.__dict__.get("_session_cache")
+        owner = _owner(data) if data else None
+        if owner is None or not self._is_new(owner):
+            return session_key
+        if self._allocated is None or self._allocated[0] != owner:
+            self._allocated = owner, self._new_key(owner)
+        return self._allocated[1]
+
+    session_key = property(_get_session_key)
+    _session_key = property(_get_session_key, SessionBase._set_session_key)
+
+    @property
+    def _stored_key(self) -> str | None:
+        session_key: str | None = super()._get_session_key()
+        return session_key
+
+    def _is_new(self, owner: str) -> bool:
+        """Whether a session of this owner must move from where it is stored, if it is."""
+        if self._stored is not None:
+            return owner != self._owner_stored
+        place = place_of(self._stored_key)
+        return place is None or place.locator not in self._operations.cipher.locators(owner)
+
+    def _new_key(self, owner: str | None) -> str:
+        return self._operations.new_id(owner, conf.id_factory)
+
+    # Blocking
+
+    @async_unsafe
+    def load(self) -> dict[str, Any]:
+        """The stored data; empty, and the key None, where there is no such session."""
+        return self._run(self._load())
+
+    @async_unsafe
+    def exists(self, session_key: str | None) -> bool:
+        return self._run(self._exists(session_key))
+
+    @async_unsafe
+    def create(self) -> None:
+        self._run(self._create())
+
+    @async_unsafe
+    def save(self, must_create: bool = False) -> None:
+        """Store the data; raises UpdateError where the session was ended meanwhile.
+
+        With ``must_create`` it is stored under a new id: an id is never taken over from a client.
+        """
+        self._run(self._save(must_create))
+
+    @async_unsafe
+    def delete(self, session_key: str | None = None) -> None:
+        self._run(self._delete(session_key))
+
+    @async_unsafe
+    def cycle_key(self) -> None:
+        """Give the session a new id; raises SessionInterrupted where somebody's was ended."""
+        self._run(self._cycle_key())
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        configured.current().backend.purge()
+
+    # Awaited
+
+    async def aload(self) -> dict[str, Any]:
+        """See load()."""
+        return await self._arun(self._load())
+
+    async def aexists(self, session_key: str | None) -> bool:
+        return await self._arun(self._exists(session_key))
+
+    async def acreate(self) -> None:
+        await self._arun(self._create())
+
+    async def asave(self, must_create: bool = False) -> None:
+        """See save()."""
+        await self._arun(self._save(must_create))
+
+    async def adelete(self, session_key: str | None = None) -> None:
+        await self._arun(self._delete(session_key))
+
+    async def acycle_key(self) -> None:
+        """See cycle_key()."""
+        await self._arun(self._cycle_key())
+
+    @classmethod
+    async def aclear_expired(cls) -> None:
+        await configured.current().backend.apurge()
+
+    # No I/O
+
+    def clear(self) -> None:
+        super().clear()
+        self._replaces = True
+
+    def flush(self) -> None:
+        super().flush()
+        self._forget()
+
+    async def aflush(self) -> None:
+        await super().aflush()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._stored = self._owner_stored = self._allocated = None
+        self._replaces = False
+
+    def _run(self, steps: Steps[T]) -> T:
+        self._fail_again()
+        try:
+            return run(self._backend, steps)
+        except SessionStoreUnavailable as error:
+            self._failure = error
+            raise
+
+    async def _arun(self, steps: Steps[T]) -> T:
+        self._fail_again()
+        try:
+            return await arun(self._backend, steps)
+        except SessionStoreUnavailable as error:
+            self._failure = error
+            raise
+
+    def _fail_again(self) -> None:
+        """A store lives for one request: once it failed, nothing of that request waits again."""
+        if self._failure is not None:
+            raise SessionStoreUnavailable(str(self._failure)) from self._failure
+
+    # The steps of both
+
+    def _load(self) -> Steps[dict[str, Any]]:
+        stored = yield from self._operations.load(self._stored_key, ENGINE)
+        if stored is not None:
+            try:
+                data: dict[str, Any] = self.serializer().loads(stored.body)
+            except ValueError:  # of another SESSION_SERIALIZER
+                stored = None
+        if stored is None:
+            self._session_key = None
+            self._forget()
+            return {}
+        self._remember(stored, data)
+        return data
+
+    def _remember(self, stored: Stored, data: dict[str, Any]) -> None:
+        self._stored = stored
+        self._owner_stored = _owner(data)
+        self._allocated = None
+        self._session_key = stored.id
+
+    def _data(self, no_load: bool = False) -> Steps[dict[str, Any]]:
+        """What SessionBase._get_session() does."""
+        self.accessed = True
+        try:
+            return self._session_cache
+        except AttributeError:
+            is_unknown = self._stored_key is None or no_load
+            self._session_cache = {} if is_unknown else (yield from self._load())
+            return self._session_cache
+
+    def _exists(self, session_key: str | None) -> Steps[bool]:
+        stored = yield from self._operations.load(session_key, ENGINE)
+        return stored is not None
+
+    def _create(self) -> Steps[None]:
+        data = yield from self._data(no_load=True)
+        owner = _owner(data)
+        body, ttl = self._dumps(data), self._ttl()
+        key = self._allocated[1] if self._allocated and self._allocated[0] == owner else None
+        stored = None
+        while stored is None:
+            key = key or self._new_key(owner)
+            stored = yield from self._operations.create(key, ENGINE, Meta(owner), body, ttl)
+            key = None
+        self._remember(stored, data)
+        self._replaces = False
+        self.modified = True
+
+    def _save(self, must_create: bool) -> Steps[None]:
+        if must_create and self._stored is not None:
+            raise CreateError
+        if must_create or self._stored_key is None:
+            yield from self._create()
+            return
+        data = yield from self._data()
+        if not (yield from self._write(data)):
+            raise UpdateError
+
+    def _cycle_key(self) -> Steps[None]:
+        data = yield from self._data()
+        if self._stored_key is None:
+            yield from self._create()
+        elif not (yield from self._write(data, cycle=True)):
+            if self._owner_stored is not None:
+                raise SessionInterrupted("The session was ended before it got its new key.")
+            yield from self._create()
+        self.modified = True
+
+    def _write(self, data: dict[str, Any], cycle: bool = False) -> Steps[bool]:
+        """Store the data, merged with what others stored meanwhile; False where it was ended."""
+        if self._stored is None and not (yield from self._adopt()):
+            return False
+        deadline = time.monotonic() + CONFLICTS_END
+        while time.monotonic() < deadline:
+            done, stored = yield from self._attempt(data, cycle)
+            if stored is None:
+                return False
+            if done:
+                self._remember(stored, data)
+                self._replaces = False
+                return True
+            data = self._session_cache = self._merged(data, stored)
+        raise SessionStoreUnavailable("Others kept writing to this session.")
+
+    def _attempt(self, data: dict[str, Any], cycle: bool) -> Steps[tuple[bool, Stored | None]]:
+        """Whether it was written, and what is stored now."""
+        stored = self._stored
+        assert stored is not None
+        body, ttl, owner = self._dumps(data), self._ttl(), _owner(data)
+        if cycle or (owner is not None and owner != self._owner_stored):
+            client = self._operations.meta(stored).client
+            new_key = self._next_key(stored, owner)
+            is_sign_in = owner is not None and self._owner_stored is None
+            return (
+                yield from self._operations.move(
+                    stored, new_key, Meta(owner, client), body, ttl, is_sign_in=is_sign_in
+                )
+            )
+        if body == stored.body and not self._replaces:
+            return (yield from self._operations.touch(stored, ttl))
+        return (yield from self._operations.replace(stored, body, ttl))
+
+    def _next_key(self, stored: Stored, owner: str | None) -> str:
+        if owner is not None and owner != self._owner_stored:
+            allocated: str = self.session_key
+            return allocated
+        if owner is None and self._operations.is_anonymous(stored):
+            return new_id(stored.place.locator, conf.id_factory)
+        return self._new_key(owner)
+
+    def _adopt(self) -> Steps[bool]:
+        """Learn what is stored where the data was set without a look at it: it is replaced."""
+        stored = yield from self._operations.load(self._stored_key, ENGINE)
+        if stored is not None:
+            self._stored = stored
+            self._owner_stored = self._operations.meta(stored).session_key
+            self._replaces = True
+        return stored is not None
+
+    def _merged(self, mine: dict[str, Any], stored: Stored) -> dict[str, Any]:
+        """``mine`` for the session that others have stored meanwhile."""
+        assert self._stored is not None
+        theirs = self.serializer().loads(stored.body)
+        base = self.serializer().loads(self._stored.body)
+        self._stored, self._owner_stored = stored, _owner(theirs)
+        return mine if self._replaces else merge(base, mine, theirs, self._dumps)
+
+    def _delete(self, session_key: str | None) -> Steps[None]:
+        key = self._stored_key if session_key is None else session_key
+        yield from self._operations.delete(key, ENGINE)
+
+    def _dumps(self, data: Any) -> bytes:
+        body: bytes = self.serializer().dumps(data)
+        return body
+
+    def _ttl(self) -> int:
+        """Milliseconds; 0 or less is legal, and over at once."""
+        age: float = self.get_expiry_age()
+        limit = conf.session_ttl
+        return round((age if limit is None else min(age, limit)) * 1000)
+
+
+def _owner(data: dict[str, Any]) -> str | None:
+    """Whose session this is: the user's pk, or what the function in the settings says."""
+    function = conf.session_key
+    owner = data.get(AUTH_USER_ID) if function is None else function(data)
+    return None if owner is None or owner == "" else check_key(str(owner))

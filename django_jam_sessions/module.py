@@ -1,0 +1,302 @@
+"""SessionModule: sessions grouped by key, as a library. Needs neither Django's apps nor a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .backends import build
+from .codec import MODULE
+from .conf import check_ttl, conf
+from .exceptions import SessionNotFoundError
+from .operations import KeyInfo, Meta, Operations, SessionInfo, check_key
+from .sealing import Cipher, Plain, Sealed, parse_secrets
+from .serialization import serialize
+from .steps import Steps, arun, run
+
+T = TypeVar("T")
+SessionsType = Literal["redis", "json", "custom"]
+
+SESSION_TTL = 1_209_600  # seconds: two weeks, as Django's SESSION_COOKIE_AGE
+_RAISE: Any = object()
+
+
+class Page(list[T]):
+    """A list, and in ``cursor`` where the next page begins: None where there is none."""
+
+    cursor: str | None = None
+
+    @classmethod
+    def of(cls, items: list[T], cursor: str | None) -> Page[T]:
+        page = cls(items)
+        page.cursor = cursor
+        return page
+
+
+class SessionSteps:
+    """What SessionModule's methods do, as steps: its two faces run and await these."""
+
+    def __init__(
+        self, operations: Operations, id_factory: Callable[[], str], session_ttl: float | None
+    ) -> None:
+        self.operations = operations
+        self.id_factory = id_factory
+        self.ttl = None if session_ttl is None else round(session_ttl * 1000)
+
+    def create(self, session_key: str, data: dict[str, Any]) -> Steps[str]:
+        body, meta = serialize(data), Meta(check_key(session_key))
+        while True:
+            session_id = self.operations.new_id(session_key, self.id_factory)
+            created = yield from self.operations.create(session_id, MODULE, meta, body, self.ttl)
+            if created is not None:
+                return session_id
+
+    def get(self, session_id: str, default: Any = _RAISE) -> Steps[Any]:
+        stored = yield from self.operations.load(session_id, MODULE)
+        if stored is not None:
+            return json.loads(stored.body)
+        if default is _RAISE:
+            raise _not_found()
+        return default
+
+    def update(self, session_id: str, data: dict[str, Any]) -> Steps[None]:
+        done = yield from self.operations.overwrite(session_id, MODULE, serialize(data), self.ttl)
+        _found(done is not None)
+
+    def delete(self, session_id: str) -> Steps[None]:
+        _found((yield from self.operations.delete(session_id, MODULE)))
+
+    def rework(self, session_id: str) -> Steps[str]:
+        new_id = yield from self.operations.rework(session_id, MODULE, self.id_factory)
+        if new_id is None:
+            raise _not_found()
+        return new_id
+
+    def clear(self, session_key: str) -> Steps[None]:
+        _found((yield from self.operations.clear(session_key)), "This key has no sessions.")
+
+    def clear_others(self, session_id: str) -> Steps[None]:
+        _found((yield from self.operations.clear_others(session_id)))
+
+    def end(self, session_key: str, handle: str) -> Steps[None]:
+        _found((yield from self.operations.end(session_key, handle)))
+
+    def list(
+        self, session_key: str, current: str | None, limit: int, cursor: str | None
+    ) -> Steps[Page[SessionInfo]]:
+        _check_limit(limit)
+        return Page.of(*(yield from self.operations.list(session_key, current, limit, cursor)))
+
+    def count(self, session_key: str) -> Steps[int]:
+        return (yield from self.operations.count(session_key))
+
+    def keys(self, limit: int, cursor: str | None) -> Steps[Page[KeyInfo]]:
+        _check_limit(limit)
+        return Page.of(*(yield from self.operations.keys(limit, cursor)))
+
+
+class SyncSessions:
+    """SessionModule's methods, blocking. No event loop is involved."""
+
+    def __init__(self, steps: SessionSteps, backend: Any) -> None:
+        self._steps = steps
+        self._backend = backend
+
+    def create(self, session_key: str, data: dict[str, Any]) -> str:
+        """See SessionModule.create()."""
+        return run(self._backend, self._steps.create(session_key, data))
+
+    def get(self, session_id: str, default: Any = _RAISE) -> Any:
+        """See SessionModule.get()."""
+        return run(self._backend, self._steps.get(session_id, default))
+
+    def update(self, session_id: str, data: dict[str, Any]) -> None:
+        """See SessionModule.update()."""
+        run(self._backend, self._steps.update(session_id, data))
+
+    def delete(self, session_id: str) -> None:
+        """See SessionModule.delete()."""
+        run(self._backend, self._steps.delete(session_id))
+
+    def rework(self, session_id: str) -> str:
+        """See SessionModule.rework()."""
+        return run(self._backend, self._steps.rework(session_id))
+
+    def clear(self, session_key: str) -> None:
+        """See SessionModule.clear()."""
+        run(self._backend, self._steps.clear(session_key))
+
+    def clear_others(self, session_id: str) -> None:
+        """See SessionModule.clear_others()."""
+        run(self._backend, self._steps.clear_others(session_id))
+
+    def end(self, session_key: str, handle: str) -> None:
+        """See SessionModule.end()."""
+        run(self._backend, self._steps.end(session_key, handle))
+
+    def list(
+        self,
+        session_key: str,
+        current: str | None = None,
+        limit: int = 1000,
+        cursor: str | None = None,
+    ) -> Page[SessionInfo]:
+        """See SessionModule.list()."""
+        return run(self._backend, self._steps.list(session_key, current, limit, cursor))
+
+    def count(self, session_key: str) -> int:
+        """See SessionModule.count()."""
+        return run(self._backend, self._steps.count(session_key))
+
+    def keys(self, limit: int = 100, cursor: str | None = None) -> Page[KeyInfo]:
+        """See SessionModule.keys()."""
+        return run(self._backend, self._steps.keys(limit, cursor))
+
+    def purge(self) -> int:
+        """See SessionModule.purge()."""
+        return int(self._backend.purge())
+
+
+class SessionModule:
+    """Server-side sessions, any number of them under each session key.
+
+    A session key says whose sessions they are: any str of 1 to 255 characters. A session id is the
+    secret that the client holds; the store holds only a hash of it. Every method is awaited; the
+    same methods on ``sync`` block.
+
+    ``session_aes_secret`` may be 32 bytes, urlsafe base64 of such, several of these separated by
+    commas, or a sequence: the first seals, all open. Left out, secrets are derived from Django's
+    SECRET_KEY and SECRET_KEY_FALLBACKS. ``module_kwargs``: ``redis_uri``, ``sessions_path``,
+    ``session_ttl`` (seconds since the last write, None for no end), ``json_path``,
+    ``custom_module``, and for a custom backend what its class takes.
+
+    Raises TypeError for an argument that nobody knows, ImproperlyConfigured for a wrong one.
+    Methods raise SessionStoreUnavailable where the store does not answer.
+    """
+
+    def __init__(
+        self,
+        sessions_type: SessionsType,
+        id_factory: Callable[[], str] = lambda: str(uuid4()),
+        is_session_crypt: bool = False,
+        session_aes_secret: bytes | str | Sequence[bytes | str] | None = None,
+        **module_kwargs: Any,
+    ) -> None:
+        session_ttl = check_ttl(module_kwargs.pop("session_ttl", SESSION_TTL))
+        if not callable(id_factory):
+            raise ImproperlyConfigured("id_factory must be a function that returns a str.")
+        self.operations = Operations(_cipher(is_session_crypt, session_aes_secret))
+        if sessions_type == "json" and not module_kwargs.get("json_path"):
+            module_kwargs["json_path"] = conf.json_path()
+        self.backend = build(sessions_type, module_kwargs)
+        self._steps = SessionSteps(self.operations, id_factory, session_ttl)
+        self.sync = SyncSessions(self._steps, self.backend)
+
+    async def create(self, session_key: str, data: dict[str, Any]) -> str:
+        """Store a new session under ``session_key`` and return its id.
+
+        Raises TypeError, naming the key, for data that JSON can't hold; nothing is stored then.
+        """
+        return await arun(self.backend, self._steps.create(session_key, data))
+
+    async def get(self, session_id: str, default: Any = _RAISE) -> Any:
+        """The session's data.
+
+        Where there is no such session, ``default`` if one is given (None too), else
+        SessionNotFoundError. An expired, forged or malformed id is no such session.
+        """
+        return await arun(self.backend, self._steps.get(session_id, default))
+
+    async def update(self, session_id: str, data: dict[str, Any]) -> None:
+        """Replace the session's data; its life of ``session_ttl`` begins anew.
+
+        Raises SessionNotFoundError; and TypeError as create().
+        """
+        await arun(self.backend, self._steps.update(session_id, data))
+
+    async def delete(self, session_id: str) -> None:
+        """End the session. Raises SessionNotFoundError."""
+        await arun(self.backend, self._steps.delete(session_id))
+
+    async def rework(self, session_id: str) -> str:
+        """Give the session a new id and return it; the old one is dead in the same step.
+
+        Raises SessionNotFoundError.
+        """
+        return await arun(self.backend, self._steps.rework(session_id))
+
+    async def clear(self, session_key: str) -> None:
+        """End all sessions of the key in one atomic step, those of Django's engine too.
+
+        Raises SessionNotFoundError where the key has none.
+        """
+        await arun(self.backend, self._steps.clear(session_key))
+
+    async def clear_others(self, session_id: str) -> None:
+        """End all sessions of this session's key but itself. Django's session_key will do.
+
+        Raises SessionNotFoundError, and nothing is ended, where there is no such session.
+        """
+        await arun(self.backend, self._steps.clear_others(session_id))
+
+    async def end(self, session_key: str, handle: str) -> None:
+        """End the session of that handle, if it is one of the key's.
+
+        Raises SessionNotFoundError.
+        """
+        await arun(self.backend, self._steps.end(session_key, handle))
+
+    async def list(
+        self,
+        session_key: str,
+        current: str | None = None,
+        limit: int = 1000,
+        cursor: str | None = None,
+    ) -> Page[SessionInfo]:
+        """A page of the key's live sessions, in no particular order; empty where there are none.
+
+        ``current`` is the session id (Django's session_key will do) of the one to be marked
+        ``is_current``. A page has about ``limit`` sessions, at the most twice as many; its
+        ``cursor`` is the next page's, None at the end.
+        """
+        return await arun(self.backend, self._steps.list(session_key, current, limit, cursor))
+
+    async def count(self, session_key: str) -> int:
+        """How many sessions the key has. Above 1,000, expired ones not yet swept may count."""
+        return await arun(self.backend, self._steps.count(session_key))
+
+    async def keys(self, limit: int = 100, cursor: str | None = None) -> Page[KeyInfo]:
+        """A page of the session keys that have sessions, in no particular order.
+
+        A page is bounded by the work it takes: it may be short, or empty, and still have a
+        ``cursor``. Anonymous sessions have no key. A key may come on more than one page.
+        """
+        return await arun(self.backend, self._steps.keys(limit, cursor))
+
+    async def purge(self) -> int:
+        """Remove expired sessions from the store; returns how many. They are dead without it."""
+        return int(await self.backend.apurge())
+
+
+def _cipher(is_session_crypt: bool, secret: bytes | str | Sequence[bytes | str] | None) -> Cipher:
+    if not is_session_crypt:
+        return Plain()
+    return Sealed(conf.secrets() if secret is None else parse_secrets(secret))
+
+
+def _check_limit(limit: int) -> None:
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError("limit must be an int of at least 1.")
+
+
+def _not_found(message: str = "There is no such session.") -> SessionNotFoundError:
+    return SessionNotFoundError(message)
+
+
+def _found(found: bool, message: str = "There is no such session.") -> None:
+    if not found:
+        raise _not_found(message)

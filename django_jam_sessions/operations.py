@@ -1,0 +1,375 @@
+"""What can be done with sessions, as steps over a backend: no I/O, no Django.
+
+SessionModule and the engine both stand on this. Bodies are bytes here; ``issuer`` says which of
+the two made a session, and neither sees the other's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from . import codec
+from .backends.base import Outcome
+from .codec import Change, Place, Record
+from .sealing import Cipher, Unreadable
+from .steps import Steps
+
+logger = logging.getLogger("django.security.django_jam_sessions")
+
+MAX_KEY_LENGTH = 255
+
+
+class Meta(NamedTuple):
+    session_key: str | None  # None: anonymous
+    client: Any = None  # the client description, whatever JSON it is
+
+
+class Stored(NamedTuple):
+    """A session as it is stored: its record with the body opened."""
+
+    id: str
+    place: Place
+    record: Record
+    body: bytes
+
+
+Written = tuple[bool, Stored | None]
+"""Whether it was written, and what is stored now: another's write, or None where it was ended."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionInfo:
+    """What may be shown of a session. It holds no id."""
+
+    handle: str
+    session_key: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime | None  # None: never
+    client: Any = None
+    is_current: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyInfo:
+    """A session key, the number of its sessions and the last time that one of them was seen."""
+
+    session_key: str
+    count: int
+    last_seen_at: datetime
+
+
+class Operations:
+    def __init__(self, cipher: Cipher) -> None:
+        self.cipher = cipher
+
+    # One session
+
+    def new_id(self, session_key: str | None, factory: Callable[[], str] | None) -> str:
+        """An id that nobody has, at the key's place; an anonymous one at a place of its own."""
+        if session_key is None:
+            return codec.new_id(codec.random_locator(), factory)
+        return codec.new_id(self.cipher.locators(check_key(session_key))[0], factory)
+
+    def load(self, session_id: str | None, issuer: bytes) -> Steps[Stored | None]:
+        """The live session, None where there is none that opens."""
+        place = codec.place_of(session_id, issuer)
+        if place is None:
+            return None
+        record = yield "fetch", place
+        return None if record is None else self.opened(str(session_id), place, record)
+
+    def create(
+        self, session_id: str, issuer: bytes, meta: Meta, body: bytes, ttl: int | None
+    ) -> Steps[Stored | None]:
+        """The new session; None where the id is taken."""
+        place = _place(session_id, issuer)
+        now = yield ("now",)
+        record = self._sealed(place, meta, body, created=now)
+        done = yield "insert", place, record, ttl
+        return Stored(session_id, place, record, body) if done else None
+
+    def replace(self, stored: Stored, body: bytes, ttl: int | None) -> Steps[Written]:
+        """Give a session a new body."""
+        place, record = stored.place, stored.record
+        change = self._change(place, body, record.secret_id)
+        outcome = yield "replace", place, change, record.version, ttl
+        written = stored._replace(record=record._replace(version=change.version), body=body)
+        return self._written(stored, outcome, written)
+
+    def touch(self, stored: Stored, ttl: int | None) -> Steps[Written]:
+        """Let a session live on from now, without writing it."""
+        done = yield "touch", stored.place, ttl
+        return (True, stored) if done else (False, None)
+
+    def overwrite(
+        self, session_id: str, issuer: bytes, body: bytes, ttl: int | None
+    ) -> Steps[bytes | None]:
+        """Give a session a new body whatever it holds; the new version, None where it is gone."""
+        place = codec.place_of(session_id, issuer)
+        if place is None:
+            return None
+        secret_id = self.cipher.secret_id
+        while True:
+            try:
+                change = self._change(place, body, secret_id)
+            except Unreadable as error:
+                _log_unusable(place, error)
+                return None
+            outcome = yield "replace", place, change, None, ttl
+            if not isinstance(outcome, Record):
+                return change.version if outcome else None
+            secret_id = outcome.secret_id  # an older one of ours sealed it
+
+    def move(
+        self,
+        stored: Stored,
+        new_id: str,
+        meta: Meta,
+        body: bytes,
+        ttl: int | None,
+        *,
+        is_sign_in: bool = False,
+    ) -> Steps[Written]:
+        """Give a session a new id, and a new body. It stays as old as it is, but for a sign-in."""
+        target = _place(new_id, stored.place.issuer)
+        created = (yield ("now",)) if is_sign_in else stored.record.created
+        absolute = stored.record.absolute
+        record = self._sealed(target, meta, body, created=created, absolute=absolute)
+        outcome = yield "move", stored.place, target, record, stored.record.version, ttl
+        return self._written(stored, outcome, Stored(new_id, target, record, body))
+
+    def _written(self, stored: Stored, outcome: Outcome, written: Stored) -> Written:
+        if isinstance(outcome, Record):
+            return False, self.opened(stored.id, stored.place, outcome)
+        return (True, written) if outcome else (False, None)
+
+    def rework(
+        self, session_id: str, issuer: bytes, factory: Callable[[], str] | None
+    ) -> Steps[str | None]:
+        """The session's new id; None where there is no such session."""
+        place = codec.place_of(session_id, issuer)
+        if place is None:
+            return None
+        if self.cipher.secret_id == codec.PLAIN:
+            new_id = codec.new_id(place.locator, factory)
+            version = codec.new_version()
+            target = _place(new_id, issuer)
+            outcome = yield "move", place, target, version, None, None
+            return new_id if outcome is True else None
+        while True:
+            stored = yield from self.load(session_id, issuer)
+            if stored is None:
+                return None
+            meta = self.meta(stored)
+            new_id = self.new_id(meta.session_key, factory)
+            ttl = yield from self._time_left(stored.record)
+            done, stored = yield from self.move(stored, new_id, meta, stored.body, ttl)
+            if done or stored is None:
+                return new_id if done else None
+
+    def delete(self, session_id: str | None, issuer: bytes) -> Steps[bool]:
+        """False where there is no such session."""
+        place = codec.place_of(session_id, issuer)
+        return place is not None and bool((yield "remove", place))
+
+    # The sessions of one key
+
+    def clear(self, session_key: str, keep: str | None = None) -> Steps[bool]:
+        """End them all, but the one of the handle ``keep``; False where none was held."""
+        kept = codec.place_of_handle(keep)
+        held = False
+        # The oldest secret first: who signs in meanwhile is at the newest one's place.
+        for locator in reversed(self.cipher.locators(check_key(session_key))):
+            field = kept.field if kept is not None and kept.locator == locator else None
+            held |= yield "remove_all", locator, field
+        return held
+
+    def clear_others(self, session_id: str) -> Steps[bool]:
+        """End all of the session's key but itself; False where there is no such session."""
+        place = codec.place_of(session_id)
+        if place is None:
+            return False
+        record = yield "fetch", place
+        if record is None:
+            return False
+        session_key = self._session_key(place, record)
+        if session_key is None:
+            return True
+        for locator in reversed(self.cipher.locators(session_key)):
+            field = place.field if locator == place.locator else None
+            held = yield "remove_all", locator, field
+            if field is not None and not held:
+                return False
+        return True
+
+    def end(self, session_key: str, handle: str) -> Steps[bool]:
+        """End one of the key's sessions; False where it has none of that handle."""
+        place = codec.place_of_handle(handle)
+        if place is None or place.locator not in self.cipher.locators(check_key(session_key)):
+            return False
+        return bool((yield "remove", place))
+
+    def list(
+        self, session_key: str, current: str | None, limit: int, cursor: str | None
+    ) -> Steps[tuple[list[SessionInfo], str | None]]:
+        """A page of the key's sessions, and where the next one begins."""
+        locators = self.cipher.locators(check_key(session_key))
+        index, position = _page_of(cursor, len(locators))
+        here = codec.place_of(current)
+        found: list[SessionInfo] = []
+        while True:
+            locator = locators[index]
+            page, position = yield "list", locator, limit - len(found), position
+            for field, record in page:
+                is_current = here is not None and here[:2] == (locator, field)
+                info = self._info(Place(locator, field), record, is_current)
+                if info is not None:
+                    found.append(info)
+            if position is None:
+                index += 1
+            if index == len(locators) or len(found) >= limit:
+                more = index < len(locators)
+                return found, "%d.%s" % (index, position or "") if more else None
+
+    def count(self, session_key: str) -> Steps[int]:
+        total = 0
+        for locator in self.cipher.locators(check_key(session_key)):
+            total += yield "count", locator
+        return total
+
+    def keys(self, limit: int, cursor: str | None) -> Steps[tuple[list[KeyInfo], str | None]]:
+        """A page of session keys, bounded by work. One under several secrets may come twice."""
+        found, following = yield "scan", limit, cursor
+        keys = {}
+        for locator, count, sessions in found:
+            for field, record in sessions:
+                session_key = self._session_key(Place(locator, field), record)
+                if session_key is not None:
+                    seen = max(record.last_seen for _, record in sessions)
+                    keys[session_key] = KeyInfo(session_key, count, _datetime(seen))
+                    break
+        return list(keys.values()), following
+
+    # Sealing and opening
+
+    def _change(self, place: Place, body: bytes, secret_id: bytes) -> Change:
+        sealed = self.cipher.seal_body(body, place, place.issuer or b"", secret_id)
+        return Change(codec.new_version(), secret_id, sealed)
+
+    def meta(self, stored: Stored) -> Meta:
+        """What is known of a session that opened; nothing where somebody edited that part."""
+        try:
+            return self._open_meta(stored.place, stored.record)
+        except Unreadable:
+            return Meta(None)
+
+    def is_anonymous(self, stored: Stored) -> bool:
+        """Whether it lives at a place of its own, made with the secret that seals now."""
+        is_current = stored.record.secret_id == self.cipher.secret_id
+        return is_current and self.meta(stored).session_key is None
+
+    def _open_meta(self, place: Place, record: Record) -> Meta:
+        """Raises Unreadable."""
+        try:
+            return Meta(*json.loads(self.cipher.open_meta(place, record)))
+        except (ValueError, TypeError):
+            raise Unreadable("Its meta part is torn.") from None
+
+    def _sealed(
+        self, place: Place, meta: Meta, body: bytes, *, created: int, absolute: int = 0
+    ) -> Record:
+        secret_id = self.cipher.secret_id
+        issuer = place.issuer or b""
+        record = Record(
+            issuer, secret_id, codec.new_version(), 0, absolute, created, created, b"", b""
+        )
+        meta_text = _meta_text(meta)
+        return record._replace(
+            meta=self.cipher.seal_meta(meta_text, place, record),
+            body=self.cipher.seal_body(body, place, issuer, secret_id),
+        )
+
+    def opened(self, session_id: str, place: Place, record: Record) -> Stored | None:
+        """``record`` with its body opened; None, and a line in the log, where it does not open."""
+        try:
+            return Stored(session_id, place, record, self.cipher.open_body(place, record))
+        except Unreadable as error:
+            _log_unusable(place, error)
+            return None
+
+    def _session_key(self, place: Place, record: Record) -> str | None:
+        try:
+            return self._open_meta(place, record).session_key
+        except Unreadable as error:
+            _log_unusable(place, error)
+            return None
+
+    def _info(self, place: Place, record: Record, is_current: bool) -> SessionInfo | None:
+        try:
+            meta = self._open_meta(place, record)
+        except Unreadable as error:
+            _log_unusable(place, error)
+            return None
+        ends = [time for time in (record.expires, record.absolute) if time]
+        return SessionInfo(
+            handle=codec.handle_of(place.locator, place.field),
+            session_key=meta.session_key,
+            created_at=_datetime(record.created),
+            last_seen_at=_datetime(record.last_seen),
+            expires_at=_datetime(min(ends)) if ends else None,
+            client=meta.client,
+            is_current=is_current,
+        )
+
+    def _time_left(self, record: Record) -> Steps[int | None]:
+        if record.expires == 0:
+            return None
+        return record.expires - (yield ("now",))
+
+
+def check_key(session_key: object) -> str:
+    """``session_key`` where it can be one; raises TypeError or ValueError."""
+    if not isinstance(session_key, str):
+        raise TypeError("A session key must be a str, not %s." % type(session_key).__name__)
+    if not 0 < len(session_key) <= MAX_KEY_LENGTH:
+        raise ValueError("A session key must have 1 to %d characters." % MAX_KEY_LENGTH)
+    try:
+        session_key.encode()
+    except UnicodeEncodeError:
+        raise ValueError("A session key must not hold lone surrogates.") from None
+    return session_key
+
+
+def _place(session_id: str, issuer: bytes | None) -> Place:
+    place = codec.place_of(session_id, issuer)
+    assert place is not None, "codec.new_id() made it"
+    return place
+
+
+def _meta_text(meta: Meta) -> bytes:
+    values = [meta.session_key] if meta.client is None else [meta.session_key, meta.client]
+    return json.dumps(values, separators=(",", ":")).encode()
+
+
+def _page_of(cursor: str | None, locators: int) -> tuple[int, str | None]:
+    if cursor is None:
+        return 0, None
+    index, _, position = cursor.partition(".")
+    if not (index.isdecimal() and int(index) < locators):
+        raise ValueError("The cursor is not one that was returned.")
+    return int(index), position or None
+
+
+def _datetime(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc)
+
+
+def _log_unusable(place: Place, error: Unreadable) -> None:
+    handle = codec.handle_of(place.locator, place.field)
+    logger.warning("Session %s is unusable. %s", handle, error)

@@ -1,0 +1,181 @@
+"""Plain or sealed: the object that SessionModule is handed, chosen once.
+
+AES-256-GCM and HKDF come from ``cryptography``; nothing here is a scheme of our own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.core.exceptions import ImproperlyConfigured
+
+from . import codec
+from .codec import PLAIN, Place, Record
+
+NONCE_LENGTH = 12  # bytes; NIST SP 800-38D, 8.2.2
+
+
+class Unreadable(Exception):
+    """The record does not open: tampered with, copied here, or sealed with a secret not ours."""
+
+
+class Cipher(Protocol):
+    secret_id: bytes  # of the secret that seals new records
+
+    def locators(self, session_key: str) -> list[str]:
+        """Where the key's sessions may live: for new ones first, then from new to old."""
+
+    def seal_meta(self, meta: bytes, place: Place, record: Record) -> bytes: ...
+
+    def seal_body(self, body: bytes, place: Place, issuer: bytes, secret_id: bytes) -> bytes:
+        """Raises Unreadable where the secret is not ours."""
+
+    def open_meta(self, place: Place, record: Record) -> bytes:
+        """Raises Unreadable."""
+
+    def open_body(self, place: Place, record: Record) -> bytes:
+        """Raises Unreadable."""
+
+
+class Plain:
+    secret_id = PLAIN
+
+    def locators(self, session_key: str) -> list[str]:
+        return [codec.plain_locator(session_key)]
+
+    def seal_meta(self, meta: bytes, place: Place, record: Record) -> bytes:
+        return meta
+
+    def seal_body(self, body: bytes, place: Place, issuer: bytes, secret_id: bytes) -> bytes:
+        _require_plain(secret_id)
+        return body
+
+    def open_meta(self, place: Place, record: Record) -> bytes:
+        _require_plain(record.secret_id)
+        return record.meta
+
+    def open_body(self, place: Place, record: Record) -> bytes:
+        _require_plain(record.secret_id)
+        return record.body
+
+
+def _require_plain(secret_id: bytes) -> None:
+    if secret_id != PLAIN:
+        raise Unreadable("It is encrypted and is_session_crypt is off.")
+
+
+class Secret:
+    """One 32-byte secret and what HKDF derives from it: each use has a key of its own."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.id = _derive(secret, b"jam-sessions secret id", 4)
+        self.sealing_key = _derive(secret, b"jam-sessions sealing")
+        self.locator_key = _derive(secret, b"jam-sessions locator")
+
+    def locator(self, session_key: str) -> str:
+        return codec.locator_of(hmac.digest(self.locator_key, session_key.encode(), "sha256"))
+
+    def aead(self, place: Place) -> AESGCM:
+        # A key per session: random nonces stay far from their bound of 2**32 messages.
+        name = place.locator.encode() + place.field
+        return AESGCM(hmac.digest(self.sealing_key, name, "sha256"))
+
+
+class Sealed:
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self.secrets = [Secret(secret) for secret in secrets]
+        self.secret_id = self.secrets[0].id
+        self._by_id = {secret.id: secret for secret in reversed(self.secrets)}
+
+    def locators(self, session_key: str) -> list[str]:
+        return [secret.locator(session_key) for secret in self.secrets]
+
+    def seal_meta(self, meta: bytes, place: Place, record: Record) -> bytes:
+        return self._seal(meta, place, record.secret_id, _meta_context(place, record))
+
+    def seal_body(self, body: bytes, place: Place, issuer: bytes, secret_id: bytes) -> bytes:
+        return self._seal(body, place, secret_id, _body_context(place, issuer, secret_id))
+
+    def open_meta(self, place: Place, record: Record) -> bytes:
+        return self._open(record.meta, place, record.secret_id, _meta_context(place, record))
+
+    def open_body(self, place: Place, record: Record) -> bytes:
+        # What the meta part is bound to, the life's beginning and end, holds for the body too.
+        self.open_meta(place, record)
+        context = _body_context(place, record.issuer, record.secret_id)
+        return self._open(record.body, place, record.secret_id, context)
+
+    def _secret(self, secret_id: bytes) -> Secret:
+        try:
+            return self._by_id[secret_id]
+        except KeyError:
+            raise Unreadable("No secret of ours sealed it.") from None
+
+    def _seal(self, text: bytes, place: Place, secret_id: bytes, context: bytes) -> bytes:
+        nonce = os.urandom(NONCE_LENGTH)
+        return nonce + self._secret(secret_id).aead(place).encrypt(nonce, text, context)
+
+    def _open(self, sealed: bytes, place: Place, secret_id: bytes, context: bytes) -> bytes:
+        aead = self._secret(secret_id).aead(place)
+        try:
+            return aead.decrypt(sealed[:NONCE_LENGTH], sealed[NONCE_LENGTH:], context)
+        except (InvalidTag, ValueError):  # ValueError: cut below the length of a nonce
+            raise Unreadable("It was altered, or belongs to another session.") from None
+
+
+def _body_context(place: Place, issuer: bytes, secret_id: bytes) -> bytes:
+    return b"body" + codec.FORMAT + issuer + secret_id + place.locator.encode() + place.field
+
+
+def _meta_context(place: Place, record: Record) -> bytes:
+    life = b"%d %d" % (record.created, record.absolute)
+    return b"meta" + _body_context(place, record.issuer, record.secret_id) + life
+
+
+def _derive(secret: bytes, info: bytes, length: int = 32) -> bytes:
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret)
+
+
+def parse_secrets(value: object) -> list[bytes]:
+    """``session_aes_secret`` as a list of 32-byte secrets, the one that seals first.
+
+    ``bytes`` are one secret and never split; a ``str`` is urlsafe base64, several separated by
+    commas; a sequence holds either. Raises ImproperlyConfigured, never showing the value.
+    """
+    if isinstance(value, bytes):
+        secrets = [value]
+    elif isinstance(value, str):
+        secrets = [_from_base64(part) for part in value.split(",")]
+    elif isinstance(value, Sequence):
+        secrets = [secret for part in value for secret in parse_secrets(part)]
+    else:
+        raise ImproperlyConfigured(
+            "session_aes_secret must be bytes, a urlsafe base64 str or a sequence of these, "
+            "not %s." % type(value).__name__
+        )
+    if not secrets or any(len(secret) != 32 for secret in secrets):
+        raise ImproperlyConfigured("session_aes_secret: each secret must be exactly 32 bytes.")
+    return secrets
+
+
+def _from_base64(text: str) -> bytes:
+    text = text.strip()
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise ImproperlyConfigured("session_aes_secret: not urlsafe base64.") from None
+
+
+def secrets_from_django(secret_key: str | bytes, fallbacks: Sequence[str | bytes]) -> list[bytes]:
+    """AES secrets out of SECRET_KEY and SECRET_KEY_FALLBACKS, rotated as these are."""
+    keys = [key.encode() if isinstance(key, str) else key for key in (secret_key, *fallbacks)]
+    return [_derive(key, b"jam-sessions secret from SECRET_KEY") for key in keys]

@@ -1,0 +1,34 @@
+"""One text for what blocks and what is awaited.
+
+Logic that needs several calls is a generator: it yields ``(method name, *arguments)`` and is sent
+what the call returned. run() makes the calls on a target; arun() awaits the target's twins, whose
+names begin with an ``a``. The logic itself does no I/O and knows of no event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Steps = Generator[tuple[Any, ...], Any, T]
+
+
+def run(target: object, steps: Steps[T]) -> T:
+    try:
+        step = next(steps)
+        while True:
+            step = steps.send(getattr(target, step[0])(*step[1:]))
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+async def arun(target: object, steps: Steps[T]) -> T:
+    try:
+        step = next(steps)
+        while True:
+            step = steps.send(await getattr(target, "a" + step[0])(*step[1:]))
+    except StopIteration as done:
+        result: T = done.value
+        return result
