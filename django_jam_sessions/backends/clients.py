@@ -167,3 +167,5 @@ class AsyncClients:
         finally:
             self._clients.pop(loop, None)
             await client.aclose()
+            if hasattr(client, "connection_pool"):  # which aclose() leaves to whoever made it
+                await client.connection_pool.disconnect()
