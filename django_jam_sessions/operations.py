@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from .steps import Steps
 logger = logging.getLogger("django.security.django_jam_sessions")
 
 MAX_KEY_LENGTH = 255
+_CURSOR = re.compile(r"[0-9A-Za-z.-]{1,64}")
+NO_CURSOR = "The cursor is not one that was returned."
 
 
 class Meta(NamedTuple):
@@ -245,7 +248,7 @@ class Operations:
 
     def keys(self, limit: int, cursor: str | None) -> Steps[tuple[list[KeyInfo], str | None]]:
         """A page of session keys, bounded by work. One under several secrets may come twice."""
-        found, following = yield "scan", limit, cursor
+        found, following = yield "scan", limit, None if cursor is None else check_cursor(cursor)
         keys = {}
         for locator, count, sessions in found:
             for field, record in sessions:
@@ -358,12 +361,20 @@ def _meta_text(meta: Meta) -> bytes:
 
 
 def _page_of(cursor: str | None, locators: int) -> tuple[int, str | None]:
+    """Which locator a page of list() begins in, and where in it."""
     if cursor is None:
         return 0, None
-    index, _, position = cursor.partition(".")
+    index, _, position = check_cursor(cursor).partition(".")
     if not (index.isdecimal() and int(index) < locators):
-        raise ValueError("The cursor is not one that was returned.")
+        raise ValueError(NO_CURSOR)
     return int(index), position or None
+
+
+def check_cursor(cursor: str) -> str:
+    """``cursor`` if it could be one that list() or keys() returned; raises ValueError."""
+    if not _CURSOR.fullmatch(cursor):
+        raise ValueError(NO_CURSOR)
+    return cursor
 
 
 def _datetime(milliseconds: int) -> datetime:

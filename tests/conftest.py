@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,11 +74,37 @@ def jam_settings(settings: Any, store: dict[str, Any], is_session_crypt: bool) -
     return settings
 
 
+class Face:
+    """Calls a method ``x`` of a backend or a store, or its twin ``ax`` on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.loop = loop
+
+    def __call__(self, target: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(target, SessionModule):
+            target, twin = (target.sync, name) if self.loop is None else (target, name)
+        else:
+            twin = name if self.loop is None else "a" + name
+        result = getattr(target, twin)(*args, **kwargs)
+        return result if self.loop is None else self.loop.run_until_complete(result)
+
+
+@pytest.fixture(params=["blocking", "async"])
+def call(request: pytest.FixtureRequest) -> Iterator[Face]:
+    """``call(target, "method", …)``, on both faces."""
+    if request.param == "blocking":
+        yield Face(None)
+        return
+    loop = asyncio.new_event_loop()
+    yield Face(loop)
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Moves the clock of this process, in seconds. A server's clock is its own."""
-    import time
-
     real = time.time_ns
     ahead = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -152,20 +153,26 @@ class AsyncClients:
 
     async def _make(self, loop: asyncio.AbstractEventLoop) -> Any:
         for closed in [other for other in self._clients if other.is_closed()]:
-            self._clients.pop(closed, None)
+            self.forget(closed)
         client = self._factory(True)
-        lifetime = self._lifetime(loop, client)
+        lifetime = _lifetime(client, loop, weakref.ref(self))
         self._clients[loop] = client, lifetime
         await lifetime.__anext__()
         return client
 
-    async def _lifetime(
-        self, loop: asyncio.AbstractEventLoop, client: Any
-    ) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            self._clients.pop(loop, None)
-            await client.aclose()
-            if hasattr(client, "connection_pool"):  # which aclose() leaves to whoever made it
-                await client.connection_pool.disconnect()
+    def forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._clients.pop(loop, None)
+
+
+async def _lifetime(
+    client: Any, loop: asyncio.AbstractEventLoop, clients: weakref.ref[AsyncClients]
+) -> AsyncGenerator[None, None]:
+    # A weak reference: in a cycle the connections would be finalized before they are closed.
+    try:
+        yield
+    finally:
+        if (owner := clients()) is not None:
+            owner.forget(loop)
+        await client.aclose()
+        if hasattr(client, "connection_pool"):  # which aclose() leaves to whoever made it
+            await client.connection_pool.disconnect()

@@ -192,14 +192,15 @@ class JSONBackend(Backend):
         with open(descriptor, "rb") as file:
             content = file.read()
         try:
-            return from_document(json.loads(content))
+            return from_document(json.loads(content.decode(errors="surrogatepass")))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             handle = codec.handle_of(place.locator, place.field)
             logger.warning("Session %s is torn or was edited by hand; it is unusable.", handle)
             return None
 
     def _write(self, place: Place, record: Record) -> None:
-        document = json.dumps(to_document(record), indent=1, ensure_ascii=False).encode()
+        text = json.dumps(to_document(record), indent=1, ensure_ascii=False)
+        document = text.encode(errors="surrogatepass")  # a str may hold lone ones
         path = self._file(place)
         temporary = path.with_name(path.name + ".tmp")  # one writer: the lock is ours
         with contextlib.suppress(FileExistsError):

@@ -1,0 +1,125 @@
+"""Ids, handles and the layout of a record."""
+
+from __future__ import annotations
+
+import random
+import string
+
+import pytest
+
+from django_jam_sessions import SessionStoreUnavailable, codec
+from django_jam_sessions.codec import PLAIN, Record
+
+
+def test_an_id_fits_a_column_made_for_djangos_session_key() -> None:
+    session_id = codec.new_id(codec.random_locator())
+    assert len(session_id) == 40
+    assert set(session_id) <= set(string.ascii_lowercase + string.digits)
+
+
+@pytest.mark.parametrize("value", ["", "x", "3f8d-4b", "A.b_c~d+e/f=g:h@i", "v" * 128])
+def test_an_id_says_where_its_record_lives(value: str) -> None:
+    for _ in range(200):
+        locator = codec.random_locator()
+        session_id = codec.new_id(locator, (lambda: value) if value else None)
+        place = codec.place_of(session_id, codec.ENGINE)
+        assert place is not None
+        assert (place.locator, place.issuer) == (locator, codec.ENGINE)
+        assert value in session_id
+
+
+def test_ids_of_one_key_share_no_recognisable_part() -> None:
+    """At no position do they agree more often than chance has it."""
+    locator = codec.plain_locator("5")
+    ids = [codec.new_id(locator) for _ in range(2000)]
+    assert len(set(ids)) == len(ids)
+    for position in range(40):
+        most = max(sum(i[position] == character for i in ids) for character in codec.ALPHABET)
+        assert most < 2000 / 36 * 2  # 55.6 on average; 111 is 7.5 standard deviations away
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "a b", "a;b", "é", "a\n", "v" * 129])
+def test_a_factory_value_that_no_cookie_can_carry_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="id_factory must return a str"):
+        codec.new_id(codec.random_locator(), lambda: value)  # type: ignore[arg-type,return-value]
+
+
+def test_a_changed_character_anywhere_is_another_place() -> None:
+    session_id = codec.new_id(codec.random_locator(), lambda: "value")
+    place = codec.place_of(session_id)
+    for position, old in enumerate(session_id):
+        for new in (set(codec.ALPHABET) | {"Z", "é", " ", "\0"}) - {old}:
+            forged = session_id[:position] + new + session_id[position + 1 :]
+            assert codec.place_of(forged) != place
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        b"0" * 40,
+        "",
+        "short",
+        "0" * 39,
+        "A" * 40,
+        "٣" * 40,  # a digit to int(), not to us
+        "_" * 40,
+        "0" * 39 + "\n",
+        "0" * 40 + "\n",
+        "0" * 15 + "é" + "0" * 25,
+        "\ud800" * 40,
+        "0" * 10_000_000,
+    ],
+    ids=repr,
+)
+def test_what_can_be_no_id_has_no_place(value: object) -> None:
+    assert codec.place_of(value) is None
+
+
+def test_a_handle_finds_the_record_and_is_no_id() -> None:
+    for _ in range(200):
+        place = codec.place_of(codec.new_id(codec.random_locator()))
+        assert place is not None
+        handle = codec.handle_of(place.locator, place.field)
+        assert codec.place_of_handle(handle) == place
+        as_id = codec.place_of(handle)
+        assert as_id is None or as_id.field != place.field
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "a.b", "0" * 41, "0" * 15 + "." + "z" * 25])
+def test_what_can_be_no_handle_has_no_place(value: object) -> None:
+    assert codec.place_of_handle(value) is None
+
+
+def test_base36_is_what_int_reads() -> None:
+    for length in (15, 25):
+        for number in [0, 1, 35, 36, 36**length - 1, *random.sample(range(36**10), 50)]:
+            assert int(codec.base36(number, length), 36) == number
+            assert len(codec.base36(number, length)) == length
+
+
+def record(**fields: object) -> Record:
+    base = Record(b"m", PLAIN, b"version8", 1, 2, 3, (1 << 48) - 1, b"meta", b"body")
+    return base._replace(**fields)
+
+
+@pytest.mark.parametrize("fields", [{}, {"meta": b"", "body": b""}, {"expires": 1 << 40}])
+def test_a_record_is_unpacked_as_it_was_packed(fields: dict[str, object]) -> None:
+    assert codec.unpack(codec.pack(record(**fields))) == record(**fields)
+
+
+def test_a_torn_record_is_none() -> None:
+    packed = codec.pack(record(meta=b"", body=b""))
+    for length in range(len(packed)):
+        assert codec.unpack(packed[:length]) is None
+
+
+def test_a_record_of_a_later_format_is_not_a_dead_session() -> None:
+    with pytest.raises(SessionStoreUnavailable, match="format"):
+        codec.unpack(b"\x02" + codec.pack(record())[1:])
+
+
+def test_a_description_that_no_header_can_measure_is_refused() -> None:
+    with pytest.raises(ValueError, match="64 KiB"):
+        codec.pack(record(meta=b"x" * 65536))

@@ -1,0 +1,159 @@
+"""Encryption: what opens, what does not, and which secret is meant."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from django_jam_sessions import codec
+from django_jam_sessions.codec import PLAIN, Place, Record
+from django_jam_sessions.sealing import (
+    Plain,
+    Sealed,
+    Unreadable,
+    parse_secrets,
+    secrets_from_django,
+)
+
+A, B = b"a" * 32, b"b" * 32
+
+
+def place() -> Place:
+    return Place(codec.random_locator(), os.urandom(16), b"m")
+
+
+def sealed(cipher: Sealed, where: Place, secret_id: bytes | None = None) -> Record:
+    secret_id = secret_id or cipher.secret_id
+    record = Record(b"m", secret_id, b"version8", 0, 99, 5, 5, b"", b"")
+    return record._replace(
+        meta=cipher.seal_meta(b"meta", where, record),
+        body=cipher.seal_body(b"body", where, b"m", secret_id),
+    )
+
+
+def test_what_was_sealed_opens() -> None:
+    cipher, where = Sealed([A]), place()
+    record = sealed(cipher, where)
+    assert cipher.open_body(where, record) == b"body"
+    assert cipher.open_meta(where, record) == b"meta"
+    assert b"body" not in record.body
+
+
+def test_the_same_text_is_never_sealed_alike() -> None:
+    cipher, where = Sealed([A]), place()
+    assert sealed(cipher, where).body != sealed(cipher, where).body
+
+
+@pytest.mark.parametrize(
+    "field", [{"locator": "0" * 15}, {"field": b"f" * 16}], ids=str
+)
+def test_a_record_copied_to_another_session_or_key_does_not_open(field: dict[str, object]) -> None:
+    cipher, where = Sealed([A]), place()
+    record = sealed(cipher, where)
+    with pytest.raises(Unreadable):
+        cipher.open_body(where._replace(**field), record)
+    with pytest.raises(Unreadable):
+        cipher.open_meta(where._replace(**field), record)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"created": 6}, {"absolute": 100}, {"absolute": 0}, {"issuer": b"e"}, {"secret_id": b"0000"}],
+    ids=str,
+)
+def test_a_header_that_was_changed_does_not_open(fields: dict[str, object]) -> None:
+    """Nobody gives a session a longer life, or makes a module's session an engine's."""
+    cipher, where = Sealed([A]), place()
+    with pytest.raises(Unreadable):
+        cipher.open_body(where, sealed(cipher, where)._replace(**fields))
+
+
+def test_a_meta_part_is_no_body() -> None:
+    cipher, where = Sealed([A]), place()
+    record = sealed(cipher, where)
+    with pytest.raises(Unreadable):
+        cipher.open_body(where, record._replace(body=record.meta))
+
+
+def test_an_altered_or_cut_body_does_not_open() -> None:
+    cipher, where = Sealed([A]), place()
+    record = sealed(cipher, where)
+    for position in range(len(record.body)):
+        flipped = bytearray(record.body)
+        flipped[position] ^= 1
+        with pytest.raises(Unreadable):
+            cipher.open_body(where, record._replace(body=bytes(flipped)))
+        with pytest.raises(Unreadable):
+            cipher.open_body(where, record._replace(body=record.body[:position]))
+
+
+def test_the_first_secret_seals_and_all_open() -> None:
+    old, both, where = Sealed([A]), Sealed([B, A]), place()
+    assert both.open_body(where, sealed(old, where)) == b"body"
+    assert Sealed([B]).open_body(where, sealed(both, where)) == b"body"
+    with pytest.raises(Unreadable):
+        old.open_body(where, sealed(both, where))
+    assert both.locators("5") == [*Sealed([B]).locators("5"), *old.locators("5")]
+
+
+def test_the_store_shows_no_key() -> None:
+    """Without the secret a locator can't be made from a session key."""
+    assert Sealed([A]).locators("5") != Sealed([B]).locators("5") != Plain().locators("5")
+
+
+def test_plain_and_sealed_records_do_not_mix() -> None:
+    cipher, where = Sealed([A]), place()
+    plain = Record(b"m", PLAIN, b"version8", 0, 0, 5, 5, b"meta", b"body")
+    for opener, record in ((Plain(), sealed(cipher, where)), (cipher, plain)):
+        with pytest.raises(Unreadable):
+            opener.open_body(where, record)
+        with pytest.raises(Unreadable):
+            opener.open_meta(where, record)
+    with pytest.raises(Unreadable):
+        Plain().seal_body(b"body", where, b"m", cipher.secret_id)
+
+
+def urlsafe(secret: bytes) -> str:
+    return base64.urlsafe_b64encode(secret).decode()
+
+
+DASHES = b"\xfb\xff" * 16
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        (A, [A]),
+        (b"," * 32, [b"," * 32]),
+        (urlsafe(A), [A]),
+        (urlsafe(A).rstrip("="), [A]),
+        (urlsafe(DASHES), [DASHES]),
+        ("%s, %s" % (urlsafe(A), urlsafe(B)), [A, B]),
+        ([A, urlsafe(B)], [A, B]),
+        ((A,), [A]),
+    ],
+)
+def test_secrets_are_read_in_every_form(value: object, secrets: list[bytes]) -> None:
+    assert parse_secrets(value) == secrets
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"a" * 31, b"a" * 64, "", "no base64!", urlsafe(b"a" * 16), [], [b"short"], 5, None, {1}],
+    ids=repr,
+)
+def test_a_bad_secret_is_an_error_that_does_not_show_it(value: object) -> None:
+    with pytest.raises(ImproperlyConfigured, match="session_aes_secret") as error:
+        parse_secrets(value)
+    if isinstance(value, str) and value:
+        assert value not in str(error.value)
+
+
+def test_secrets_come_from_djangos_and_rotate_with_them() -> None:
+    old, new = secrets_from_django("old", []), secrets_from_django(b"new", ["old"])
+    assert new[1:] == old
+    assert {len(secret) for secret in new} == {32}
+    assert new[0] != new[1]
