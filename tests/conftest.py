@@ -79,8 +79,10 @@ class Face:
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.loop = loop
+        self.used: list[Any] = []  # clients close with the loop: nothing goes before it
 
     def __call__(self, target: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        self.used.append(target)
         if isinstance(target, SessionModule):
             target, twin = (target.sync, name) if self.loop is None else (target, name)
         else:
