@@ -8,6 +8,10 @@ from django.views.decorators.http import require_POST
 from django_jam_sessions import SessionNotFoundError, sessions
 
 
+async def own_key(request: HttpRequest) -> str:
+    return str((await request.auser()).pk)
+
+
 async def home(request: HttpRequest) -> HttpResponse:
     user = await request.auser()
     found = []
@@ -22,7 +26,7 @@ async def home(request: HttpRequest) -> HttpResponse:
 @login_required
 async def end(request: HttpRequest) -> HttpResponse:
     try:
-        await sessions.end(str(request.user.pk), request.POST.get("handle", ""))
+        await sessions.end(await own_key(request), request.POST.get("handle", ""))
     except SessionNotFoundError as error:
         raise Http404 from error
     return redirect("home")
@@ -38,5 +42,5 @@ async def sign_out_others(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 async def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
-    await sessions.clear(str(request.user.pk))
+    await sessions.clear(await own_key(request))
     return redirect("home")
