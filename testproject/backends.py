@@ -15,7 +15,8 @@ from django_jam_sessions.backends import base
 from django_jam_sessions.backends.base import SAMPLE, Backend, Found, Listing, Outcome, Scan
 from django_jam_sessions.codec import Change, Place, Record
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 30.0
+READ = "BEGIN"
 EXPIRED = "((expires > 0 AND expires <= :now) OR (absolute > 0 AND absolute <= :now))"
 HERE = "locator = :locator AND field = :field"
 
@@ -23,6 +24,7 @@ HERE = "locator = :locator AND field = :field"
 class SQLiteBackend(Backend):
     def __init__(self, sqlite_path: str) -> None:
         self.path = sqlite_path
+        self._has_table = False
 
     def insert(self, place: Place, record: Record, ttl: int | None) -> bool:
         with self._transaction() as cursor:
@@ -33,7 +35,7 @@ class SQLiteBackend(Backend):
             return True
 
     def fetch(self, place: Place) -> Record | None:
-        with self._transaction() as cursor:
+        with self._transaction(READ) as cursor:
             return self._live(cursor, place)
 
     def replace(
@@ -95,7 +97,7 @@ class SQLiteBackend(Backend):
             return keep is not None or cursor.rowcount > 0
 
     def list(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
-        with self._transaction() as connection:
+        with self._transaction(READ) as connection:
             connection.execute(
                 "SELECT field, record FROM sessions WHERE locator = :locator AND NOT %s "
                 "AND hex(field) > :after ORDER BY hex(field) LIMIT :limit" % EXPIRED,
@@ -110,7 +112,7 @@ class SQLiteBackend(Backend):
         return found, rows[-1][0].hex().upper() if len(rows) == limit else None
 
     def count(self, locator: str) -> int:
-        with self._transaction() as cursor:
+        with self._transaction(READ) as cursor:
             cursor.execute(
                 "SELECT count(*) FROM sessions WHERE locator = :locator AND NOT %s" % EXPIRED,
                 {"locator": locator, "now": self.now()},
@@ -118,7 +120,7 @@ class SQLiteBackend(Backend):
             return int(cursor.fetchone()[0])
 
     def scan(self, limit: int, cursor: str | None = None) -> Scan:
-        with self._transaction() as connection:
+        with self._transaction(READ) as connection:
             connection.execute(
                 "SELECT DISTINCT locator FROM sessions WHERE locator > ? ORDER BY locator LIMIT ?",
                 (cursor or "", limit),
@@ -139,19 +141,26 @@ class SQLiteBackend(Backend):
     # SQL
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Cursor]:
         try:
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             with contextlib.closing(connection):
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS sessions (locator TEXT, field BLOB, record BLOB, "
-                    "expires INTEGER, absolute INTEGER, PRIMARY KEY (locator, field))"
-                )
-                connection.execute("BEGIN IMMEDIATE")
+                self._make_table(connection)
+                connection.execute("PRAGMA synchronous = NORMAL")  # whole after a crash, in WAL
+                connection.execute(begin)
                 with connection:
                     yield connection.cursor()
         except sqlite3.Error as error:
             raise SessionStoreUnavailable("SQLite: %s." % type(error).__name__) from error
+
+    def _make_table(self, connection: sqlite3.Connection) -> None:
+        if not self._has_table:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS sessions (locator TEXT, field BLOB, record BLOB, "
+                "expires INTEGER, absolute INTEGER, PRIMARY KEY (locator, field))"
+            )
+            self._has_table = True
 
     def _live(self, cursor: sqlite3.Cursor, place: Place) -> Record | None:
         return base.live(self._stored(cursor, place), place, self.now())
