@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
@@ -14,4 +14,5 @@ class JamSessionsConfig(AppConfig):
 
         checks.register(check_settings)
         checks.register(check_deployment, checks.Tags.security, deploy=True)
-        receivers.connect()
+        if apps.is_installed("django.contrib.auth"):
+            receivers.connect()

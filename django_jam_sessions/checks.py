@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info
 from django.core.exceptions import ImproperlyConfigured
 
 from . import backends
@@ -21,7 +22,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if settings.SESSION_ENGINE != ENGINE:
         found.append(
-            Warning(
+            checks.Warning(
                 "SESSION_ENGINE is not %r." % ENGINE,
                 hint="Set it, or Django keeps its sessions elsewhere.",
                 id="jam_sessions.W001",
@@ -58,10 +59,8 @@ def _unknown_keys(given: dict[str, Any]) -> Iterator[CheckMessage]:
 def _check_redis(given: dict[str, Any]) -> None:
     if conf.sessions_type == "redis":
         arguments = conf.module_arguments()
-        options = {
-            name: arguments[name] for name in ("redis_uri", "sessions_path") if name in arguments
-        }
-        backends.build("redis", options)
+        names = [name for name in ("redis_uri", "sessions_path") if name in arguments]
+        backends.build("redis", {name: arguments[name] for name in names})
 
 
 def _check_secret(given: dict[str, Any]) -> None:
@@ -113,25 +112,29 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 def check_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
     """What Django's own security checks don't say."""
+    try:
+        given = conf.given
+    except ImproperlyConfigured:
+        return  # check_settings() says so
     if settings.SESSION_COOKIE_SAMESITE not in ("Lax", "Strict"):
-        yield Warning(
+        yield checks.Warning(
             "SESSION_COOKIE_SAMESITE is neither 'Lax' nor 'Strict'.",
             hint="Other sites' pages can make requests that carry the session.",
             id="jam_sessions.W002",
         )
     if settings.SESSION_COOKIE_DOMAIN:
-        yield Warning(
+        yield checks.Warning(
             "SESSION_COOKIE_DOMAIN is set: every subdomain gets, and may set, the session cookie.",
             hint="Leave it out, and name the cookie with the prefix __Host-.",
             id="jam_sessions.W003",
         )
     if conf.sessions_type == "json" and (why := _several_hosts()):
-        yield Warning(
+        yield checks.Warning(
             "The json backend keeps sessions on one host, and %s." % why,
             hint="Where more than one host serves the site, use the redis backend.",
             id="jam_sessions.W004",
         )
-    if not conf.given.get("IS_SESSION_CRYPT"):
+    if not given.get("IS_SESSION_CRYPT"):
         yield Info(
             "IS_SESSION_CRYPT is off: who reads the store reads the sessions' data.",
             hint="Switching it on, or off again, ends every session that exists.",
@@ -149,11 +152,18 @@ def _several_hosts() -> str | None:
         if not (host.startswith("/") or host in _HERE):
             return "the database %r is on another host" % alias
     for alias, cache in settings.CACHES.items():
-        locations = cache.get("LOCATION") or []
-        for location in [locations] if isinstance(locations, str) else locations:
-            if "://" in location and (urlsplit(location).hostname or "") not in _HERE:
+        locations = cache.get("LOCATION") or ()
+        for location in locations if isinstance(locations, list | tuple) else [locations]:
+            if _is_elsewhere(str(location)):
                 return "the cache %r is on another host" % alias
     return None
+
+
+def _is_elsewhere(uri: str) -> bool:
+    try:
+        return "://" in uri and (urlsplit(uri).hostname or "") not in _HERE
+    except ValueError:  # no URI after all
+        return False
 
 
 _HERE = ("", "localhost", "127.0.0.1", "::1")

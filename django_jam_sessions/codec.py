@@ -40,6 +40,13 @@ _LOCATOR = re.compile(r"[0-9a-z]{%d}" % LOCATOR_LENGTH)
 _TRIPLES = [a + b + c for a in ALPHABET for b in ALPHABET for c in ALPHABET]
 
 
+class UnknownFormatError(SessionStoreUnavailable):
+    """A later release wrote this record: the session is alive, this release can't read it."""
+
+    def __init__(self) -> None:
+        super().__init__("A session is stored in a format that this release does not know.")
+
+
 class Place(NamedTuple):
     """Where one record lives. For any ``issuer`` but None, another issuer's record isn't there."""
 
@@ -61,6 +68,9 @@ class Record(NamedTuple):
     meta: bytes
     body: bytes
 
+    def __repr__(self) -> str:
+        return "<Record %s>" % self.version.hex()  # what it holds is nobody's business
+
 
 class Change(NamedTuple):
     """A new body for a stored record; ``meta`` None keeps the stored one."""
@@ -69,6 +79,9 @@ class Change(NamedTuple):
     secret_id: bytes
     body: bytes
     meta: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "<Change %s>" % self.version.hex()
 
 
 def base36(number: int, length: int) -> str:
@@ -188,16 +201,10 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(value: bytes) -> Record | None:
-    """The record in ``value``; None where it is torn.
-
-    Raises SessionStoreUnavailable for a format of a later release: the session is alive, this
-    release can't read it.
-    """
-    if value[:1] != FORMAT or len(value) < HEADER_LENGTH:
-        if value and value[:1] != FORMAT:
-            raise SessionStoreUnavailable(
-                "A session is stored in a format unknown to this release."
-            )
+    """The record in ``value``; None where it is torn. Raises UnknownFormatError."""
+    if value and value[:1] != FORMAT:
+        raise UnknownFormatError
+    if len(value) < HEADER_LENGTH:
         return None
     _, issuer, secret, version, e1, e0, a1, a0, c1, c0, l1, l0, meta = _HEADER.unpack_from(value)
     body = HEADER_LENGTH + meta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class Conf:
     def given(self) -> dict[str, Any]:
         """The setting itself; raises ImproperlyConfigured where it is no dict."""
         given = getattr(settings, "JAM_SESSIONS", {})
-        if not isinstance(given, dict):
-            raise ImproperlyConfigured("JAM_SESSIONS must be a dict.")
+        if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+            raise ImproperlyConfigured("JAM_SESSIONS must be a dict, its keys of type str.")
         return given
 
     @property
@@ -43,12 +44,14 @@ class Conf:
     @property
     def id_factory(self) -> Callable[[], str] | None:
         """None where it is not set: then SessionModule has its default, and the engine none."""
-        return self._callable("ID_FACTORY")
+        factory: Callable[[], str] | None = self._callable("ID_FACTORY")
+        return factory
 
     @property
     def session_key(self) -> Callable[[dict[str, Any]], object] | None:
         """Takes a session's data, returns its session key, or None for nobody's."""
-        return self._callable("SESSION_KEY")
+        function: Callable[[dict[str, Any]], object] | None = self._callable("SESSION_KEY")
+        return function
 
     @property
     def session_ttl(self) -> float | None:
@@ -90,8 +93,9 @@ class Conf:
             try:
                 value = import_string(value)
             except ImportError as error:
+                # Not the value itself: a URI holds a password.
                 raise ImproperlyConfigured(
-                    "JAM_SESSIONS[%r] can't be imported: %s" % (name, error)
+                    "JAM_SESSIONS[%r] is no dotted path that can be imported." % name
                 ) from error
         if value is not None and not callable(value):
             raise ImproperlyConfigured("JAM_SESSIONS[%r] can't be called." % name)
@@ -101,7 +105,7 @@ class Conf:
 def check_ttl(ttl: Any) -> float | None:
     """``ttl`` where it is a number of seconds or None; raises ImproperlyConfigured."""
     is_number = isinstance(ttl, int | float) and not isinstance(ttl, bool)
-    if ttl is None or (is_number and ttl > 0):
+    if ttl is None or (is_number and 0 < ttl < math.inf):
         return ttl  # type: ignore[no-any-return]  # narrowed by is_number
     raise ImproperlyConfigured("session_ttl must be a number of seconds above 0, or None.")
 

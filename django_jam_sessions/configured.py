@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.core.signals import setting_changed
-from django.utils.functional import LazyObject, empty
 
 from .conf import conf
 from .module import SessionModule
@@ -19,29 +18,27 @@ RELEVANT = {
 }
 
 
-class ConfiguredSessions(LazyObject):
-    """Built on first use; built anew when a test overrides the settings."""
+class ConfiguredSessions:
+    """Stands for a module that is built on first use, and anew when a test overrides settings."""
 
-    def _setup(self) -> None:
-        self._wrapped = SessionModule(**conf.module_arguments())
+    def __init__(self) -> None:
+        self._module: SessionModule | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.current(), name)
 
     def current(self) -> SessionModule:
         """The module itself, for those who ask it more than once."""
-        if self._wrapped is empty:
-            self._setup()
-        return cast(SessionModule, self._wrapped)
+        if self._module is None:
+            self._module = SessionModule(**conf.module_arguments())
+        return self._module
 
-    def forget(self) -> None:
-        self._wrapped = empty
+    def forget(self, *, setting: str, **kwargs: Any) -> None:
+        if setting in RELEVANT:
+            self._module = None
 
 
 configured = ConfiguredSessions()
 sessions = cast(SessionModule, configured)
 
-
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in RELEVANT:
-        configured.forget()
-
-
-setting_changed.connect(_forget, dispatch_uid="django_jam_sessions")
+setting_changed.connect(configured.forget, dispatch_uid="django_jam_sessions")

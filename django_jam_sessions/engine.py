@@ -1,7 +1,7 @@
 """The session engine: ``SESSION_ENGINE = "django_jam_sessions.engine"``.
 
 Two words clash. In this module alone Django's are spoken: ``session_key`` is the *session id*, the
-secret in the cookie. Whose sessions these are, everywhere else the session key, is the *owner* here.
+secret in the cookie. Whose sessions these are, elsewhere the session key, is the *owner* here.
 
 A session's id says where its record lives, and that follows from the owner. So the id changes when
 the owner does: at the save that stores another owner than was loaded. Until then the new id is
@@ -48,15 +48,19 @@ class SessionStore(SessionBase):
     def _get_session_key(self) -> str | None:
         session_key = self._stored_key
         data = self.__dict__.get("_session_cache")
-        owner = _owner(data) if data else None
+        owner = None if data is None else _owner(data)
         if owner is None or not self._is_new(owner):
             return session_key
-        if self._allocated is None or self._allocated[0] != owner:
-            self._allocated = owner, self._new_key(owner)
-        return self._allocated[1]
+        return self._allocate(owner)
 
     session_key = property(_get_session_key)
     _session_key = property(_get_session_key, SessionBase._set_session_key)
+
+    def _allocate(self, owner: str) -> str:
+        """The new id of a session that is this owner's from now on: the same one until stored."""
+        if self._allocated is None or self._allocated[0] != owner:
+            self._allocated = owner, self._new_key(owner)
+        return self._allocated[1]
 
     @property
     def _stored_key(self) -> str | None:
@@ -66,6 +70,9 @@ class SessionStore(SessionBase):
     def _is_new(self, owner: str) -> bool:
         """Whether a session of this owner must move from where it is stored, if it is."""
         if self._stored is not None:
+            if owner != self._owner_stored and conf.session_key is not None:
+                # The function of the settings may have come to another answer since: ask it again.
+                self._owner_stored = _owner(self._loads(self._stored) or {})
             return owner != self._owner_stored
         place = place_of(self._stored_key)
         return place is None or place.locator not in self._operations.cipher.locators(owner)
@@ -106,6 +113,7 @@ class SessionStore(SessionBase):
         self._run(self._cycle_key())
 
     @classmethod
+    @async_unsafe
     def clear_expired(cls) -> None:
         configured.current().backend.purge()
 
@@ -179,12 +187,8 @@ class SessionStore(SessionBase):
 
     def _load(self) -> Steps[dict[str, Any]]:
         stored = yield from self._operations.load(self._stored_key, ENGINE)
-        if stored is not None:
-            try:
-                data: dict[str, Any] = self.serializer().loads(stored.body)
-            except ValueError:  # of another SESSION_SERIALIZER
-                stored = None
-        if stored is None:
+        data = None if stored is None else self._loads(stored)
+        if stored is None or data is None:
             self._session_key = None
             self._forget()
             return {}
@@ -200,12 +204,11 @@ class SessionStore(SessionBase):
     def _data(self, no_load: bool = False) -> Steps[dict[str, Any]]:
         """What SessionBase._get_session() does."""
         self.accessed = True
-        try:
-            return self._session_cache
-        except AttributeError:
+        data: dict[str, Any] | None = self.__dict__.get("_session_cache")
+        if data is None:
             is_unknown = self._stored_key is None or no_load
-            self._session_cache = {} if is_unknown else (yield from self._load())
-            return self._session_cache
+            data = self._session_cache = {} if is_unknown else (yield from self._load())
+        return data
 
     def _exists(self, session_key: str | None) -> Steps[bool]:
         stored = yield from self._operations.load(session_key, ENGINE)
@@ -247,26 +250,31 @@ class SessionStore(SessionBase):
 
     def _write(self, data: dict[str, Any], cycle: bool = False) -> Steps[bool]:
         """Store the data, merged with what others stored meanwhile; False where it was ended."""
-        if self._stored is None and not (yield from self._adopt()):
-            return False
+        stored = self._stored or (yield from self._adopt())
         deadline = time.monotonic() + CONFLICTS_END
-        while time.monotonic() < deadline:
-            done, stored = yield from self._attempt(data, cycle)
-            if stored is None:
-                return False
+        while stored is not None:
+            done, now_stored = yield from self._attempt(stored, data, cycle)
+            if now_stored is None:
+                break
             if done:
-                self._remember(stored, data)
+                self._remember(now_stored, data)
                 self._replaces = False
                 return True
-            data = self._session_cache = self._merged(data, stored)
-        raise SessionStoreUnavailable("Others kept writing to this session.")
+            if time.monotonic() > deadline:
+                raise SessionStoreUnavailable("Others kept writing to this session.")
+            merged = self._merged(stored, data, now_stored)
+            if merged is None:
+                break
+            stored, data = now_stored, merged
+            self._session_cache = data
+        return False
 
-    def _attempt(self, data: dict[str, Any], cycle: bool) -> Steps[tuple[bool, Stored | None]]:
+    def _attempt(
+        self, stored: Stored, data: dict[str, Any], cycle: bool
+    ) -> Steps[tuple[bool, Stored | None]]:
         """Whether it was written, and what is stored now."""
-        stored = self._stored
-        assert stored is not None
         body, ttl, owner = self._dumps(data), self._ttl(), _owner(data)
-        if cycle or (owner is not None and owner != self._owner_stored):
+        if cycle or (owner is not None and self._is_new(owner)):
             client = self._operations.meta(stored).client
             new_key = self._next_key(stored, owner)
             is_sign_in = owner is not None and self._owner_stored is None
@@ -280,29 +288,35 @@ class SessionStore(SessionBase):
         return (yield from self._operations.replace(stored, body, ttl))
 
     def _next_key(self, stored: Stored, owner: str | None) -> str:
-        if owner is not None and owner != self._owner_stored:
-            allocated: str = self.session_key
-            return allocated
+        if owner is not None and self._is_new(owner):
+            return self._allocate(owner)
         if owner is None and self._operations.is_anonymous(stored):
             return new_id(stored.place.locator, conf.id_factory)
         return self._new_key(owner)
 
-    def _adopt(self) -> Steps[bool]:
+    def _adopt(self) -> Steps[Stored | None]:
         """Learn what is stored where the data was set without a look at it: it is replaced."""
         stored = yield from self._operations.load(self._stored_key, ENGINE)
         if stored is not None:
             self._stored = stored
             self._owner_stored = self._operations.meta(stored).session_key
             self._replaces = True
-        return stored is not None
+        return stored
 
-    def _merged(self, mine: dict[str, Any], stored: Stored) -> dict[str, Any]:
-        """``mine`` for the session that others have stored meanwhile."""
-        assert self._stored is not None
-        theirs = self.serializer().loads(stored.body)
-        base = self.serializer().loads(self._stored.body)
-        self._stored, self._owner_stored = stored, _owner(theirs)
-        return mine if self._replaces else merge(base, mine, theirs, self._dumps)
+    def _merged(
+        self, stored: Stored, mine: dict[str, Any], now_stored: Stored
+    ) -> dict[str, Any] | None:
+        """``mine`` for the session that others have stored meanwhile; None where that is torn."""
+        theirs = self._loads(now_stored)
+        if theirs is None:
+            return None
+        self._stored, self._owner_stored = now_stored, _owner(theirs)
+        if self._replaces:
+            return mine
+        return merge(self._loads(stored) or {}, mine, theirs, self._dumps)
+
+    def _loads(self, stored: Stored) -> dict[str, Any] | None:
+        return self._operations.read(stored, self.serializer().loads)
 
     def _delete(self, session_key: str | None) -> Steps[None]:
         key = self._stored_key if session_key is None else session_key

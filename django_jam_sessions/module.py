@@ -1,4 +1,4 @@
-"""SessionModule: sessions grouped by key, as a library. Needs neither Django's apps nor a request."""
+"""SessionModule: sessions grouped by key, as a library: no request, and no apps, are needed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 SessionsType = Literal["redis", "json", "custom"]
 
 SESSION_TTL = 1_209_600  # seconds: two weeks, as Django's SESSION_COOKIE_AGE
+MAX_LIMIT = 10_000  # sessions, or keys, on a page
 _RAISE: Any = object()
 
 
@@ -31,7 +32,7 @@ class Page(list[T]):
     cursor: str | None = None
 
     @classmethod
-    def of(cls, items: list[T], cursor: str | None) -> Page[T]:
+    def of(cls, items: Sequence[T], cursor: str | None) -> Page[T]:
         page = cls(items)
         page.cursor = cursor
         return page
@@ -57,8 +58,9 @@ class SessionSteps:
 
     def get(self, session_id: str, default: Any = _RAISE) -> Steps[Any]:
         stored = yield from self.operations.load(session_id, MODULE)
-        if stored is not None:
-            return json.loads(stored.body)
+        data = None if stored is None else self.operations.read(stored, json.loads)
+        if data is not None:
+            return data
         if default is _RAISE:
             raise _not_found()
         return default
@@ -289,8 +291,8 @@ def _cipher(is_session_crypt: bool, secret: bytes | str | Sequence[bytes | str] 
 
 
 def _check_limit(limit: int) -> None:
-    if not isinstance(limit, int) or limit < 1:
-        raise ValueError("limit must be an int of at least 1.")
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT:
+        raise ValueError("limit must be an int of 1 to %d." % MAX_LIMIT)
 
 
 def _not_found(message: str = "There is no such session.") -> SessionNotFoundError:

@@ -10,14 +10,14 @@ import dataclasses
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from . import codec
-from .backends.base import Outcome
+from .backends.base import MAX_TIME, Outcome
 from .codec import Change, Place, Record
-from .sealing import Cipher, Unreadable
+from .sealing import Cipher, UnreadableError
 from .steps import Steps
 
 logger = logging.getLogger("django.security.django_jam_sessions")
@@ -39,6 +39,9 @@ class Stored(NamedTuple):
     place: Place
     record: Record
     body: bytes
+
+    def __repr__(self) -> str:
+        return "<Stored %s>" % codec.handle_of(self.place.locator, self.place.field)
 
 
 Written = tuple[bool, Stored | None]
@@ -107,8 +110,8 @@ class Operations:
 
     def touch(self, stored: Stored, ttl: int | None) -> Steps[Written]:
         """Let a session live on from now, without writing it."""
-        done = yield "touch", stored.place, ttl
-        return (True, stored) if done else (False, None)
+        outcome = yield "touch", stored.place, stored.record.version, ttl
+        return self._written(stored, outcome, stored)
 
     def overwrite(
         self, session_id: str, issuer: bytes, body: bytes, ttl: int | None
@@ -121,7 +124,7 @@ class Operations:
         while True:
             try:
                 change = self._change(place, body, secret_id)
-            except Unreadable as error:
+            except UnreadableError as error:
                 _log_unusable(place, error)
                 return None
             outcome = yield "replace", place, change, None, ttl
@@ -220,7 +223,7 @@ class Operations:
 
     def list(
         self, session_key: str, current: str | None, limit: int, cursor: str | None
-    ) -> Steps[tuple[list[SessionInfo], str | None]]:
+    ) -> Steps[tuple[Sequence[SessionInfo], str | None]]:
         """A page of the key's sessions, and where the next one begins."""
         locators = self.cipher.locators(check_key(session_key))
         index, position = _page_of(cursor, len(locators))
@@ -246,16 +249,16 @@ class Operations:
             total += yield "count", locator
         return total
 
-    def keys(self, limit: int, cursor: str | None) -> Steps[tuple[list[KeyInfo], str | None]]:
+    def keys(self, limit: int, cursor: str | None) -> Steps[tuple[Sequence[KeyInfo], str | None]]:
         """A page of session keys, bounded by work. One under several secrets may come twice."""
         found, following = yield "scan", limit, None if cursor is None else check_cursor(cursor)
         keys = {}
-        for locator, count, sessions in found:
-            for field, record in sessions:
-                session_key = self._session_key(Place(locator, field), record)
+        for each in found:
+            for field, record in each.sessions:
+                session_key = self._session_key(Place(each.locator, field), record)
                 if session_key is not None:
-                    seen = max(record.last_seen for _, record in sessions)
-                    keys[session_key] = KeyInfo(session_key, count, _datetime(seen))
+                    seen = max(record.last_seen for _, record in each.sessions)
+                    keys[session_key] = KeyInfo(session_key, each.count, _datetime(seen))
                     break
         return list(keys.values()), following
 
@@ -269,7 +272,7 @@ class Operations:
         """What is known of a session that opened; nothing where somebody edited that part."""
         try:
             return self._open_meta(stored.place, stored.record)
-        except Unreadable:
+        except UnreadableError:
             return Meta(None)
 
     def is_anonymous(self, stored: Stored) -> bool:
@@ -278,11 +281,11 @@ class Operations:
         return is_current and self.meta(stored).session_key is None
 
     def _open_meta(self, place: Place, record: Record) -> Meta:
-        """Raises Unreadable."""
+        """Raises UnreadableError."""
         try:
             return Meta(*json.loads(self.cipher.open_meta(place, record)))
         except (ValueError, TypeError):
-            raise Unreadable("Its meta part is torn.") from None
+            raise UnreadableError("Its meta part is torn.") from None
 
     def _sealed(
         self, place: Place, meta: Meta, body: bytes, *, created: int, absolute: int = 0
@@ -302,21 +305,32 @@ class Operations:
         """``record`` with its body opened; None, and a line in the log, where it does not open."""
         try:
             return Stored(session_id, place, record, self.cipher.open_body(place, record))
-        except Unreadable as error:
+        except UnreadableError as error:
             _log_unusable(place, error)
             return None
+
+    def read(self, stored: Stored, loads: Callable[[bytes], Any]) -> dict[str, Any] | None:
+        """The data of a session; None, and a line in the log, where there is none in its body."""
+        try:
+            data = loads(stored.body)
+        except Exception:  # noqa: BLE001 - a serializer raises what it likes; Django too lets it
+            data = None
+        if isinstance(data, dict):
+            return data
+        _log_unusable(stored.place, UnreadableError("Its data is torn, or another serializer's."))
+        return None
 
     def _session_key(self, place: Place, record: Record) -> str | None:
         try:
             return self._open_meta(place, record).session_key
-        except Unreadable as error:
+        except UnreadableError as error:
             _log_unusable(place, error)
             return None
 
     def _info(self, place: Place, record: Record, is_current: bool) -> SessionInfo | None:
         try:
             meta = self._open_meta(place, record)
-        except Unreadable as error:
+        except UnreadableError as error:
             _log_unusable(place, error)
             return None
         ends = [time for time in (record.expires, record.absolute) if time]
@@ -333,7 +347,8 @@ class Operations:
     def _time_left(self, record: Record) -> Steps[int | None]:
         if record.expires == 0:
             return None
-        return record.expires - (yield ("now",))
+        now: int = yield ("now",)
+        return record.expires - now
 
 
 def check_key(session_key: object) -> str:
@@ -350,8 +365,10 @@ def check_key(session_key: object) -> str:
 
 
 def _place(session_id: str, issuer: bytes | None) -> Place:
+    """The place of an id that codec.new_id() made."""
     place = codec.place_of(session_id, issuer)
-    assert place is not None, "codec.new_id() made it"
+    if place is None:
+        raise ValueError("This is no session id.")
     return place
 
 
@@ -372,15 +389,16 @@ def _page_of(cursor: str | None, locators: int) -> tuple[int, str | None]:
 
 def check_cursor(cursor: str) -> str:
     """``cursor`` if it could be one that list() or keys() returned; raises ValueError."""
-    if not _CURSOR.fullmatch(cursor):
+    if not isinstance(cursor, str) or not _CURSOR.fullmatch(cursor):
         raise ValueError(NO_CURSOR)
     return cursor
 
 
 def _datetime(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc)
+    # A header that was edited by hand may hold any number.
+    return datetime.fromtimestamp(min(milliseconds, MAX_TIME) / 1000, tz=timezone.utc)
 
 
-def _log_unusable(place: Place, error: Unreadable) -> None:
+def _log_unusable(place: Place, error: UnreadableError) -> None:
     handle = codec.handle_of(place.locator, place.field)
     logger.warning("Session %s is unusable. %s", handle, error)

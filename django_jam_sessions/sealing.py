@@ -24,7 +24,7 @@ from .codec import PLAIN, Place, Record
 NONCE_LENGTH = 12  # bytes; NIST SP 800-38D, 8.2.2
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The record does not open: tampered with, copied here, or sealed with a secret not ours."""
 
 
@@ -37,13 +37,13 @@ class Cipher(Protocol):
     def seal_meta(self, meta: bytes, place: Place, record: Record) -> bytes: ...
 
     def seal_body(self, body: bytes, place: Place, issuer: bytes, secret_id: bytes) -> bytes:
-        """Raises Unreadable where the secret is not ours."""
+        """Raises UnreadableError where the secret is not ours."""
 
     def open_meta(self, place: Place, record: Record) -> bytes:
-        """Raises Unreadable."""
+        """Raises UnreadableError."""
 
     def open_body(self, place: Place, record: Record) -> bytes:
-        """Raises Unreadable."""
+        """Raises UnreadableError."""
 
 
 class Plain:
@@ -70,7 +70,7 @@ class Plain:
 
 def _require_plain(secret_id: bytes) -> None:
     if secret_id != PLAIN:
-        raise Unreadable("It is encrypted and is_session_crypt is off.")
+        raise UnreadableError("It is encrypted and is_session_crypt is off.")
 
 
 class Secret:
@@ -92,7 +92,8 @@ class Secret:
 
 class Sealed:
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        self.secrets = [Secret(secret) for secret in secrets]
+        # One that is named twice, as a SECRET_KEY among its own fallbacks, is one secret.
+        self.secrets = [Secret(secret) for secret in dict.fromkeys(secrets)]
         self.secret_id = self.secrets[0].id
         self._by_id = {secret.id: secret for secret in reversed(self.secrets)}
 
@@ -118,7 +119,7 @@ class Sealed:
         try:
             return self._by_id[secret_id]
         except KeyError:
-            raise Unreadable("No secret of ours sealed it.") from None
+            raise UnreadableError("No secret of ours sealed it.") from None
 
     def _seal(self, text: bytes, place: Place, secret_id: bytes, context: bytes) -> bytes:
         nonce = os.urandom(NONCE_LENGTH)
@@ -129,7 +130,7 @@ class Sealed:
         try:
             return aead.decrypt(sealed[:NONCE_LENGTH], sealed[NONCE_LENGTH:], context)
         except (InvalidTag, ValueError):  # ValueError: cut below the length of a nonce
-            raise Unreadable("It was altered, or belongs to another session.") from None
+            raise UnreadableError("It was altered, or belongs to another session.") from None
 
 
 def _body_context(place: Place, issuer: bytes, secret_id: bytes) -> bytes:

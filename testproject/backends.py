@@ -49,11 +49,14 @@ class SQLiteBackend(Backend):
             self._write(cursor, place, base.changed(stored, change, ttl, self.now()))
             return True
 
-    def touch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
+    def touch(
+        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
+    ) -> Outcome:
         with self._transaction() as cursor:
             stored = self._live(cursor, place)
-            if stored is None:
-                return False
+            answer = base.refused(stored, None, expected)
+            if stored is None or answer is not None:
+                return answer or False
             seen = base.stamped(stored, ttl, self.now())
             self._write(cursor, place, seen if meta is None else seen._replace(meta=meta))
             return True
@@ -72,7 +75,7 @@ class SQLiteBackend(Backend):
             if there is not None and there.version == version:
                 return True
             stored = self._live(cursor, source)
-            answer = base.refused(stored, version, expected)
+            answer = base.refused(stored, version, expected, base.carried(record))
             if stored is None or answer is not None:
                 return answer or False
             if isinstance(record, bytes):
@@ -106,9 +109,10 @@ class SQLiteBackend(Backend):
             rows = connection.fetchall()
         found = []
         for field, value in rows:
-            record = codec.unpack(value)
-            if record is not None:
-                found.append((field, record._replace(body=b"")))
+            with contextlib.suppress(codec.UnknownFormatError):  # it does not hide the others
+                record = codec.unpack(value)
+                if record is not None:
+                    found.append((field, record._replace(body=b"")))
         return found, rows[-1][0].hex().upper() if len(rows) == limit else None
 
     def count(self, locator: str) -> int:

@@ -9,7 +9,7 @@ STORES = ["redis", "json", "custom"]
 
 
 def options_of(store: str, directory: Path, redis_uri: str, prefix: str) -> dict[str, Any]:
-    return {
+    options: dict[str, dict[str, Any]] = {
         "redis": {"sessions_type": "redis", "redis_uri": redis_uri, "sessions_path": prefix},
         "json": {"sessions_type": "json", "json_path": directory / "sessions"},
         "custom": {
@@ -17,4 +17,5 @@ def options_of(store: str, directory: Path, redis_uri: str, prefix: str) -> dict
             "custom_module": "testproject.backends.SQLiteBackend",
             "sqlite_path": str(directory / "sessions.sqlite3"),
         },
-    }[store]
+    }
+    return options[store]

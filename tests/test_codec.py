@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from typing import Any
 
 import pytest
 
@@ -99,13 +100,13 @@ def test_base36_is_what_int_reads() -> None:
             assert len(codec.base36(number, length)) == length
 
 
-def record(**fields: object) -> Record:
+def record(**fields: Any) -> Record:
     base = Record(b"m", PLAIN, b"version8", 1, 2, 3, (1 << 48) - 1, b"meta", b"body")
     return base._replace(**fields)
 
 
 @pytest.mark.parametrize("fields", [{}, {"meta": b"", "body": b""}, {"expires": 1 << 40}])
-def test_a_record_is_unpacked_as_it_was_packed(fields: dict[str, object]) -> None:
+def test_a_record_is_unpacked_as_it_was_packed(fields: dict[str, Any]) -> None:
     assert codec.unpack(codec.pack(record(**fields))) == record(**fields)
 
 

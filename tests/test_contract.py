@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from django_jam_sessions import codec
-from django_jam_sessions.backends import build
+from django_jam_sessions.backends import base, build
 from django_jam_sessions.backends.base import METHODS, Backend
 from django_jam_sessions.codec import ENGINE, MODULE, PLAIN, Change, Place, Record, new_version
 
@@ -99,7 +99,7 @@ def test_another_issuers_record_is_not_there(store_: Contract) -> None:
     engines = here._replace(issuer=ENGINE)
     assert store_.fetch(engines) is None
     assert store_.replace(engines, change(b"[2]"), None, HOUR) is False
-    assert store_.touch(engines, HOUR) is False
+    assert store_.touch(engines, None, HOUR) is False
     assert store_.remove(engines) is False
     assert store_.move(engines, place(here.locator, ENGINE), record(), None, HOUR) is False
     assert store_.fetch(here).body == b"{}"
@@ -156,7 +156,7 @@ def test_replace_and_touch_resurrect_nothing(store_: Contract) -> None:
     store_.remove(here)
     assert store_.replace(here, change(b"[2]"), old.version, HOUR) is False
     assert store_.replace(here, change(b"[2]"), None, HOUR) is False
-    assert store_.touch(here, HOUR) is False
+    assert store_.touch(here, None, HOUR) is False
     assert store_.move(here, place(here.locator), record(), old.version, HOUR) is False
     assert store_.move(here, place(), record(), old.version, HOUR) is False
     assert store_.count(here.locator) == 0
@@ -166,16 +166,25 @@ def test_touch_moves_the_expiry_and_nothing_else(store_: Contract) -> None:
     here, old = place(), record(b"[1]")
     store_.insert(here, old, HOUR)
     before = store_.fetch(here)
-    assert store_.touch(here, 3 * HOUR) is True
+    assert store_.touch(here, old.version, 3 * HOUR) is True
     found = store_.fetch(here)
     assert found.expires >= before.expires + 2 * HOUR
     assert found == before._replace(expires=found.expires, last_seen=found.last_seen)
 
 
+def test_touch_refuses_another_version(store_: Contract) -> None:
+    """Whoever wrote it may have shortened its life."""
+    here, old = place(), record()
+    store_.insert(here, old, HOUR)
+    store_.replace(here, change(b"[2]"), old.version, HOUR)
+    assert store_.touch(here, old.version, 9 * HOUR).body == b"[2]"
+    assert store_.fetch(here).expires < store_.now() + 2 * HOUR
+
+
 def test_touch_sets_a_meta_part_that_is_given(store_: Contract) -> None:
     here = place()
     store_.insert(here, record(b"[1]"), HOUR)
-    assert store_.touch(here, HOUR, b'["5","a longer description than before"]') is True
+    assert store_.touch(here, None, HOUR, b'["5","a longer description than before"]') is True
     found = store_.fetch(here)
     assert (found.meta, found.body) == (b'["5","a longer description than before"]', b"[1]")
 
@@ -222,6 +231,15 @@ def test_a_record_goes_over_as_it_is(store_: Contract) -> None:
     assert store_.fetch(target) == before._replace(version=version)
     assert store_.move(source, target, version, None, None) is True
     assert store_.move(source, place(source.locator), new_version(), None, None) is False
+
+
+def test_a_sealed_record_does_not_go_over_as_it_is(store_: Contract) -> None:
+    """It would open nowhere else."""
+    source, old = place(), record(secret_id=b"abcd")
+    store_.insert(source, old, HOUR)
+    stored = store_.move(source, place(source.locator), new_version(), None, None)
+    assert stored.version == old.version
+    assert store_.fetch(source) is not None
 
 
 def test_remove_says_whether_there_was_one(store_: Contract) -> None:
@@ -271,8 +289,8 @@ def test_no_ttl_is_no_expiry(store_: Contract) -> None:
     here = place()
     store_.insert(here, record(), None)
     assert store_.fetch(here).expires == 0
-    store_.touch(here, HOUR)
-    store_.touch(here, None)
+    store_.touch(here, None, HOUR)
+    store_.touch(here, None, None)
     assert store_.fetch(here).expires == 0
     assert store_.purge() == 0
 
@@ -280,7 +298,7 @@ def test_no_ttl_is_no_expiry(store_: Contract) -> None:
 def test_a_huge_ttl_is_bounded(store_: Contract) -> None:
     here = place()
     store_.insert(here, record(), 10**30)
-    assert store_.fetch(here).expires == (1 << 48) - 1
+    assert store_.fetch(here).expires == base.MAX_TIME
 
 
 def test_an_absolute_expiry_ends_a_session_whatever_its_ttl(store_: Contract) -> None:

@@ -59,7 +59,7 @@ def finish(request: HttpRequest) -> HttpResponse:
 
 def finished_key(request: HttpRequest) -> str:
     """The cookie that the client has afterwards; it agrees with the store's own key."""
-    cookie = finish(request).cookies[COOKIE].value
+    cookie: str = finish(request).cookies[COOKIE].value
     assert cookie == request.session.session_key
     return cookie
 
@@ -95,7 +95,7 @@ def test_a_login_over_http_is_listed_under_the_user(client: Client, ada: User) -
 
 def test_receivers_of_user_logged_in_see_the_final_id(ada: User, grace: User) -> None:
     """In login()'s flush branch too."""
-    seen: list[str] = []
+    seen: list[str | None] = []
 
     def note(request: HttpRequest, **kwargs: Any) -> None:
         seen.append(request.session.session_key)

@@ -151,6 +151,7 @@ def test_list_tells_of_each_session_and_marks_the_current(
     for info in page:
         assert isinstance(info, SessionInfo)
         assert info.session_key == "5"
+        assert info.expires_at is not None
         assert info.expires_at - info.last_seen_at == timedelta(seconds=1_209_600)
         assert info.created_at.utcoffset() == timedelta(0)
         assert not any(session_id in repr(info) for session_id in ids)
@@ -213,8 +214,14 @@ def test_a_key_may_be_any_text(module: SessionModule, call: Face, key: str) -> N
 
 @pytest.mark.parametrize(
     ("key", "error"),
-    [(5, TypeError), (None, TypeError), (b"5", TypeError), ("", ValueError)]
-    + [("x" * 256, ValueError), ("\ud800", ValueError)],
+    [
+        (5, TypeError),
+        (None, TypeError),
+        (b"5", TypeError),
+        ("", ValueError),
+        ("x" * 256, ValueError),
+        ("\ud800", ValueError),
+    ],
 )
 def test_a_key_that_is_none_is_an_error(
     module: SessionModule, call: Face, key: Any, error: type[Exception]
@@ -456,7 +463,8 @@ def test_a_mistake_is_found_in_the_constructor(arguments: dict[str, Any], messag
 
 
 def test_a_custom_class_is_asked_about_its_arguments() -> None:
-    for options in ({}, {"sqlite_path": "x", "colour": "red"}):
+    mistakes: list[dict[str, Any]] = [{}, {"sqlite_path": "x", "colour": "red"}]
+    for options in mistakes:
         with pytest.raises(TypeError, match="custom_module SQLiteBackend"):
             SessionModule("custom", custom_module="testproject.backends.SQLiteBackend", **options)
 

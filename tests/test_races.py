@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import random
 import threading
@@ -160,10 +161,8 @@ def test_a_save_racing_with_the_end_resurrects_nothing() -> None:
 
             def save(store: SessionStore = store, barrier: threading.Barrier = barrier) -> None:
                 barrier.wait()
-                try:
+                with contextlib.suppress(UpdateError):
                     store.save()
-                except UpdateError:
-                    pass
 
             def end(key: str | None = key, barrier: threading.Barrier = barrier) -> None:
                 barrier.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -13,7 +14,7 @@ from django_jam_sessions.codec import PLAIN, Place, Record
 from django_jam_sessions.sealing import (
     Plain,
     Sealed,
-    Unreadable,
+    UnreadableError,
     parse_secrets,
     secrets_from_django,
 )
@@ -47,15 +48,13 @@ def test_the_same_text_is_never_sealed_alike() -> None:
     assert sealed(cipher, where).body != sealed(cipher, where).body
 
 
-@pytest.mark.parametrize(
-    "field", [{"locator": "0" * 15}, {"field": b"f" * 16}], ids=str
-)
-def test_a_record_copied_to_another_session_or_key_does_not_open(field: dict[str, object]) -> None:
+@pytest.mark.parametrize("field", [{"locator": "0" * 15}, {"field": b"f" * 16}], ids=str)
+def test_a_record_copied_to_another_session_or_key_does_not_open(field: dict[str, Any]) -> None:
     cipher, where = Sealed([A]), place()
     record = sealed(cipher, where)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         cipher.open_body(where._replace(**field), record)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         cipher.open_meta(where._replace(**field), record)
 
 
@@ -64,17 +63,17 @@ def test_a_record_copied_to_another_session_or_key_does_not_open(field: dict[str
     [{"created": 6}, {"absolute": 100}, {"absolute": 0}, {"issuer": b"e"}, {"secret_id": b"0000"}],
     ids=str,
 )
-def test_a_header_that_was_changed_does_not_open(fields: dict[str, object]) -> None:
+def test_a_header_that_was_changed_does_not_open(fields: dict[str, Any]) -> None:
     """Nobody gives a session a longer life, or makes a module's session an engine's."""
     cipher, where = Sealed([A]), place()
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         cipher.open_body(where, sealed(cipher, where)._replace(**fields))
 
 
 def test_a_meta_part_is_no_body() -> None:
     cipher, where = Sealed([A]), place()
     record = sealed(cipher, where)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         cipher.open_body(where, record._replace(body=record.meta))
 
 
@@ -84,9 +83,9 @@ def test_an_altered_or_cut_body_does_not_open() -> None:
     for position in range(len(record.body)):
         flipped = bytearray(record.body)
         flipped[position] ^= 1
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableError):
             cipher.open_body(where, record._replace(body=bytes(flipped)))
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableError):
             cipher.open_body(where, record._replace(body=record.body[:position]))
 
 
@@ -94,7 +93,7 @@ def test_the_first_secret_seals_and_all_open() -> None:
     old, both, where = Sealed([A]), Sealed([B, A]), place()
     assert both.open_body(where, sealed(old, where)) == b"body"
     assert Sealed([B]).open_body(where, sealed(both, where)) == b"body"
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         old.open_body(where, sealed(both, where))
     assert both.locators("5") == [*Sealed([B]).locators("5"), *old.locators("5")]
 
@@ -108,11 +107,11 @@ def test_plain_and_sealed_records_do_not_mix() -> None:
     cipher, where = Sealed([A]), place()
     plain = Record(b"m", PLAIN, b"version8", 0, 0, 5, 5, b"meta", b"body")
     for opener, record in ((Plain(), sealed(cipher, where)), (cipher, plain)):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableError):
             opener.open_body(where, record)
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableError):
             opener.open_meta(where, record)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         Plain().seal_body(b"body", where, b"m", cipher.secret_id)
 
 

@@ -7,16 +7,17 @@ a backend can't do now it says with SessionStoreUnavailable. "Live" is judged by
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
-from ..codec import Change, Place, Record
+from ..codec import PLAIN, Change, Place, Record
 
-MAX_TIME = (1 << 48) - 1  # ms; a header's times are six bytes
+MAX_TIME = 253_402_300_799_000  # ms: the end of the year 9999, the last that datetime knows
 
 
-class Found(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Found:
     """One locator that scan() met, with up to SAMPLE of its sessions."""
 
     locator: str
@@ -36,14 +37,14 @@ Scan = tuple[list[Found], str | None]
 
 
 class Backend(ABC):
-    """Records under locators. Each method is atomic; a twin inherited from here runs in a thread."""
+    """Records under locators. Each method is atomic; a twin inherited from here uses a thread."""
 
     def now(self) -> int:
         """The store's clock, in milliseconds of the Unix epoch."""
         return time.time_ns() // 1_000_000
 
     async def anow(self) -> int:
-        """See now()."""
+        """See now(). Where the store has a clock of its own, override both."""
         return self.now()
 
     @abstractmethod
@@ -65,8 +66,11 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def touch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
-        """Move a live record's expiry and its last-seen time, not its version."""
+    def touch(
+        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
+    ) -> Outcome:
+        """Move a live record's expiry and its last-seen time, and not its version, which must be
+        ``expected`` (None: any)."""
 
     @abstractmethod
     def move(
@@ -81,7 +85,8 @@ class Backend(ABC):
 
         Within one locator it is one atomic step. Between two it inserts, then removes, and where
         that fails takes the insert back. ``bytes`` are a version: the stored record goes over
-        with that one and otherwise as it is, its expiry too, within its locator.
+        with that one and otherwise as it is, its expiry too, within its locator; only a plain one,
+        since a sealed one opens nowhere else.
         """
 
     @abstractmethod
@@ -123,9 +128,11 @@ class Backend(ABC):
         """See replace()."""
         return await asyncio.to_thread(self.replace, place, change, expected, ttl)
 
-    async def atouch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
+    async def atouch(
+        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
+    ) -> Outcome:
         """See touch()."""
-        return await asyncio.to_thread(self.touch, place, ttl, meta)
+        return await asyncio.to_thread(self.touch, place, expected, ttl, meta)
 
     async def amove(
         self,
@@ -188,9 +195,12 @@ def expiry(ttl: int | None, now: int) -> int:
 
 
 def refused(
-    stored: Record | None, version: bytes, expected: bytes | None, secret_id: bytes | None = None
+    stored: Record | None,
+    version: bytes | None,
+    expected: bytes | None,
+    secret_id: bytes | None = None,
 ) -> Outcome | None:
-    """What replace() and move() answer without writing: None where the write may go ahead."""
+    """What a write answers without being made: None where it may go ahead."""
     if stored is None:
         return False
     if stored.version == version:
@@ -198,6 +208,11 @@ def refused(
     if expected not in (None, stored.version) or secret_id not in (None, stored.secret_id):
         return stored
     return None
+
+
+def carried(record: Record | bytes) -> bytes | None:
+    """The secret id that a record must have to be moved as it is: none, for then it is plain."""
+    return PLAIN if isinstance(record, bytes) else None
 
 
 def changed(stored: Record, change: Change, ttl: int | None, now: int) -> Record:

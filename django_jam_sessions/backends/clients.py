@@ -40,7 +40,10 @@ def client_factory(uri: str | Factory) -> Factory:
             % ", ".join("%s://" % known for known in SCHEMES)
         )
     build = {"redis+sentinel": _sentinel, "redis+cluster": _cluster}.get(scheme, _single)
-    return _checked(lambda is_async: build(uri, is_async))
+    factory = _checked(lambda is_async: build(uri, is_async))
+    if build is _single:
+        factory(False)  # connects to nothing, and finds a mistake in the URI before the first call
+    return factory
 
 
 def _checked(factory: Factory) -> Factory:
@@ -49,7 +52,10 @@ def _checked(factory: Factory) -> Factory:
             made = factory(is_async)
         except (ValueError, TypeError) as error:
             # Without the text of the error: it may show the URI, and so the password.
-            raise ImproperlyConfigured("redis_uri makes no client.") from error
+            kind = type(error).__name__
+            raise ImproperlyConfigured("redis_uri makes no client: %s." % kind) from None
+        if not hasattr(made, "execute_command"):
+            raise ImproperlyConfigured("redis_uri's function returned no client.")
         if _decodes(made):
             raise ImproperlyConfigured("redis_uri: decode_responses must not be set.")
         return made
@@ -70,7 +76,18 @@ def _options(is_async: bool) -> dict[str, Any]:
         "socket_connect_timeout": TIMEOUT,
         "socket_timeout": TIMEOUT,
         "retry": retry(NoBackoff(), 0),
+        **_NO_NOTIFICATIONS,
     }
+
+
+try:
+    from redis.maint_notifications import MaintNotificationsConfig
+except ImportError:  # redis-py before 7.0
+    _NO_NOTIFICATIONS: dict[str, Any] = {}
+else:
+    # They are a feature of Redis Enterprise; every other server answers each connection's question
+    # about them with an error.
+    _NO_NOTIFICATIONS = {"maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 
 
 def _single(uri: str, is_async: bool) -> Any:
@@ -78,6 +95,7 @@ def _single(uri: str, is_async: bool) -> Any:
     pool = library.BlockingConnectionPool.from_url(
         uri, **{"max_connections": MAX_CONNECTIONS, "timeout": POOL_TIMEOUT, **_options(is_async)}
     )
+    pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows its options
     return library.Redis(connection_pool=pool)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -69,11 +70,14 @@ class JSONBackend(Backend):
             self._write(place, base.changed(stored, change, ttl, self.now()))
             return True
 
-    def touch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
+    def touch(
+        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
+    ) -> Outcome:
         with self._locked(place.locator):
             stored = self._live(place)
-            if stored is None:
-                return False
+            answer = base.refused(stored, None, expected)
+            if answer is not None or stored is None:
+                return answer or False
             seen = base.stamped(stored, ttl, self.now())
             self._write(place, seen if meta is None else seen._replace(meta=meta))
             return True
@@ -92,7 +96,7 @@ class JSONBackend(Backend):
             if there is not None and there.version == version:
                 return True
             stored = self._live(source)
-            answer = base.refused(stored, version, expected)
+            answer = base.refused(stored, version, expected, base.carried(record))
             if answer is not None or stored is None:
                 return answer or False
             if isinstance(record, bytes):
@@ -112,14 +116,12 @@ class JSONBackend(Backend):
             return self._remove_others(Place(locator, keep))
         grave = self.path / TRASH / secrets.token_hex(16)
         with self._locked(locator):
-            try:
+            held = any(True for _ in self._fields(locator))
+            if held:
+                grave.parent.mkdir(DIRECTORY_MODE, exist_ok=True)
                 # One rename ends them all; the removal after it takes no lock.
                 os.rename(self._directory(locator), grave)
-            except FileNotFoundError:
-                return False
-        with _typed_errors():
-            held = any(name.endswith(".json") for name in os.listdir(grave))
-            shutil.rmtree(grave)
+        shutil.rmtree(grave, ignore_errors=True)  # what is left, purge() removes
         return held
 
     def list(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
@@ -127,7 +129,7 @@ class JSONBackend(Backend):
         found, swept, now = [], 0, self.now()
         with _typed_errors():
             for field in self._fields(locator, after=cursor):
-                record = self._read(place := Place(locator, field))
+                record = self._skim(place := Place(locator, field))
                 if record is not None and base.expired(record, now):
                     if swept < SWEEP:
                         swept += self._sweep(place)
@@ -141,7 +143,8 @@ class JSONBackend(Backend):
         self._prepare()
         with _typed_errors():
             places = (Place(locator, field) for field in self._fields(locator))
-            return sum(self._live(place) is not None for place in places)
+            now = self.now()
+            return sum(base.live(self._skim(place), place, now) is not None for place in places)
 
     def scan(self, limit: int, cursor: str | None = None) -> Scan:
         self._prepare()
@@ -161,12 +164,12 @@ class JSONBackend(Backend):
         self._prepare()
         removed, now = 0, self.now()
         with _typed_errors():
-            for grave in os.scandir(self.path / TRASH):
+            for grave in _names(self.path / TRASH):
                 # Left by a process that died between the rename and the removal.
-                shutil.rmtree(grave.path, ignore_errors=True)
+                shutil.rmtree(self.path / TRASH / grave, ignore_errors=True)
             for locator in self._locators():
                 for field in self._fields(locator):
-                    record = self._read(place := Place(locator, field))
+                    record = self._skim(place := Place(locator, field))
                     if record is not None and base.expired(record, now):
                         removed += self._sweep(place)
                 with self._locked(locator):
@@ -187,15 +190,26 @@ class JSONBackend(Backend):
     def _read(self, place: Place) -> Record | None:
         try:
             descriptor = os.open(self._file(place), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                content = file.read()
         except FileNotFoundError:
             return None
-        with open(descriptor, "rb") as file:
-            content = file.read()
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR):  # neither is a file of ours
+                raise
+            content = b""
         try:
             return from_document(json.loads(content.decode(errors="surrogatepass")))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
             handle = codec.handle_of(place.locator, place.field)
             logger.warning("Session %s is torn or was edited by hand; it is unusable.", handle)
+            return None
+
+    def _skim(self, place: Place) -> Record | None:
+        """The record, None where this release can't read it: one does not hide the others."""
+        try:
+            return self._read(place)
+        except codec.UnknownFormatError:
             return None
 
     def _write(self, place: Place, record: Record) -> None:
@@ -229,7 +243,7 @@ class JSONBackend(Backend):
 
     def _sweep(self, place: Place) -> bool:
         with self._locked(place.locator):
-            record = self._read(place)
+            record = self._skim(place)
             return record is not None and base.expired(record, self.now()) and self._remove(place)
 
     def _remove_others(self, kept: Place) -> bool:
@@ -245,27 +259,23 @@ class JSONBackend(Backend):
         """Remove what a killed writer left; the caller holds the lock, so nobody writes it now."""
         directory = self._directory(locator)
         with contextlib.suppress(FileNotFoundError):
-            for name in os.listdir(directory):
+            for name in _names(directory):
                 if name.endswith(".tmp"):
                     (directory / name).unlink()
             with contextlib.suppress(OSError):
                 directory.rmdir()
 
     def _fields(self, locator: str, after: str | None = None) -> Iterator[bytes]:
-        try:
-            names = sorted(os.listdir(self._directory(locator)))
-        except FileNotFoundError:
-            return
-        for name in names:
+        for name in _names(self._directory(locator)):
             stem, _, ending = name.partition(".")
             field = codec.field_of(stem) if ending == "json" else None
             if field is not None and (after is None or stem > after):
                 yield field
 
     def _locators(self, after: str = "") -> Iterator[str]:
-        for shard in sorted(os.listdir(self.path)):
+        for shard in _names(self.path):
             if len(shard) == 2 and shard >= after[:2]:
-                for name in sorted(os.listdir(self.path / shard)):
+                for name in _names(self.path / shard):
                     if codec.is_locator(name) and name > after:
                         yield name
 
@@ -308,7 +318,7 @@ class JSONBackend(Backend):
 
     def _create(self) -> None:
         self.path.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
-        for name in (TRASH, MARKER):
+        for name in (MARKER, TRASH):  # the marker first: a start may be cut off anywhere
             (self.path / name).mkdir(DIRECTORY_MODE, exist_ok=True)
         for number in range(LOCKS):
             os.close(os.open(self._lock_file(number), os.O_RDWR | os.O_CREAT, FILE_MODE))
@@ -370,8 +380,9 @@ def to_document(record: Record) -> dict[str, Any]:
 
 def from_document(document: dict[str, Any]) -> Record:
     """The record; raises KeyError, TypeError or ValueError where the document is torn."""
-    if document["format"] != codec.FORMAT[0]:
-        raise SessionStoreUnavailable("A session is stored in a format unknown to this release.")
+    version = document["format"]
+    if version != codec.FORMAT[0]:
+        raise codec.UnknownFormatError if isinstance(version, int) else ValueError
     return Record(
         document["issuer"].encode(),
         bytes.fromhex(document["secret"]),
@@ -383,6 +394,14 @@ def from_document(document: dict[str, Any]) -> Record:
         _from_value(document["meta"]),
         _from_value(document["data"]),
     )
+
+
+def _names(directory: Path) -> list[str]:
+    """What is in ``directory``, in order; nothing where it is not there."""
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
 
 
 BASE64 = "base64:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -106,18 +107,24 @@ class RedisBackend(Backend):
             _optional(ttl),
             *_meta(change.meta),
             change.body,
-            codec.FORMAT,
         )
         return scripts.REPLACE, self.prefix + place.locator, arguments
 
-    def touch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
-        return self._done(self.redis.script(*self._touch(place, ttl, meta)))
+    def touch(
+        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
+    ) -> Outcome:
+        return self._outcome(self.redis.script(*self._touch(place, expected, ttl, meta)))
 
-    async def atouch(self, place: Place, ttl: int | None, meta: bytes | None = None) -> bool:
-        return self._done(await self.redis.ascript(*self._touch(place, ttl, meta)))
+    async def atouch(
+        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
+    ) -> Outcome:
+        return self._outcome(await self.redis.ascript(*self._touch(place, expected, ttl, meta)))
 
-    def _touch(self, place: Place, ttl: int | None, meta: bytes | None) -> Call:
-        arguments = (place.field, place.issuer or b"", _optional(ttl), *_meta(meta))
+    def _touch(
+        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None
+    ) -> Call:
+        issuer = place.issuer or b""
+        arguments = (place.field, issuer, expected or b"", _optional(ttl), *_meta(meta))
         return scripts.TOUCH, self.prefix + place.locator, arguments
 
     def move(
@@ -205,7 +212,7 @@ class RedisBackend(Backend):
         return _listed(locator, await self.redis.ascript(*self._list(locator, limit, cursor)))
 
     def _list(self, locator: str, limit: int, cursor: str | None) -> Call:
-        if cursor is not None and not cursor.isdecimal():
+        if cursor is not None and not (cursor.isdecimal() and int(cursor) < 1 << 64):
             raise ValueError("The cursor is not one that was returned.")
         return scripts.LIST, self.prefix + locator, (limit, cursor or "0")
 
@@ -233,7 +240,7 @@ class RedisBackend(Backend):
                 found.append(Found(locator, count, sessions))
         return found, following or None
 
-    def _locators(self, limit: int, cursor: str) -> Steps[tuple[list[str], str]]:
+    def _locators(self, limit: int, cursor: str) -> Steps[tuple[Sequence[str], str]]:
         keys, following = yield "keys", self.prefix + "*", limit, cursor
         names = {key.decode("ascii", "replace") for key in keys}  # SCAN may repeat itself
         return [key for key in names if codec.is_locator(key.removeprefix(self.prefix))], following
@@ -285,7 +292,9 @@ def _listed(locator: str, reply: Reply) -> Listing:
     cursor, flat = reply
     found = []
     for field, value in zip(flat[::2], flat[1::2], strict=True):
-        record = _fetched(Place(locator, field), value)
-        if record is not None:
-            found.append((field, record))
+        # One that this release can't read does not hide the others.
+        with contextlib.suppress(codec.UnknownFormatError):
+            record = _fetched(Place(locator, field), value)
+            if record is not None:
+                found.append((field, record))
     return found, None if int(cursor) == 0 else str(int(cursor))

@@ -36,7 +36,7 @@ local function live(field, issuer)
 end
 local function until_(ttl)
   if ttl == '' then return 0 end
-  return math.max(1, math.min(now + tonumber(ttl), 281474976710655))
+  return math.max(1, math.min(now + tonumber(ttl), 253402300799000))
 end
 -- The hash lives as long as its longest session; its own TTL is only ever extended.
 local function store(field, value)
@@ -87,11 +87,11 @@ return now
 """)
 
 # ARGV: field, issuer, expected version or '', version, secret id, ttl, '1' for new meta, meta,
-# body, format
+# body
 REPLACE = _script("""
 local value = live(ARGV[1], ARGV[2])
 if not value then return 0 end
-if string.sub(value, 1, 1) ~= ARGV[10] then return value end
+if string.byte(value) ~= 1 then return value end
 local version = string.sub(value, 7, 14)
 if version == ARGV[4] then return now end
 if ARGV[3] ~= '' and version ~= ARGV[3] then return value end
@@ -107,14 +107,16 @@ store(ARGV[1], string.sub(value, 1, 6) .. ARGV[4] .. struct.pack('>I6', until_(A
 return now
 """)
 
-# ARGV: field, issuer, ttl, '1' for new meta, meta
+# ARGV: field, issuer, expected version or '', ttl, '1' for new meta, meta
 TOUCH = _script("""
 local value = live(ARGV[1], ARGV[2])
 if not value then return 0 end
-value = stamped(value, ARGV[3])
-if ARGV[4] == '1' then
+if string.byte(value) ~= 1 then return value end
+if ARGV[3] ~= '' and string.sub(value, 7, 14) ~= ARGV[3] then return value end
+value = stamped(value, ARGV[4])
+if ARGV[5] == '1' then
   local old = struct.unpack('>I2', value, 39)
-  value = string.sub(value, 1, 38) .. struct.pack('>I2', #ARGV[5]) .. ARGV[5]
+  value = string.sub(value, 1, 38) .. struct.pack('>I2', #ARGV[6]) .. ARGV[6]
     .. string.sub(value, 41 + old)
 end
 store(ARGV[1], value)
@@ -127,8 +129,10 @@ local there = redis.call('HGET', key, ARGV[2])
 if there and string.sub(there, 7, 14) == ARGV[5] then return now end
 local value = live(ARGV[1], ARGV[3])
 if not value then return 0 end
+if string.byte(value) ~= 1 then return value end
 if ARGV[4] ~= '' and string.sub(value, 7, 14) ~= ARGV[4] then return value end
 if ARGV[7] == '' then
+  if string.sub(value, 3, 6) ~= string.rep(string.char(0), 4) then return value end
   value = string.sub(value, 1, 6) .. ARGV[5] .. string.sub(value, 15)
 else
   value = stamped(ARGV[7], ARGV[6])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis
-from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
+from redis.exceptions import NoScriptError, RedisClusterException
 
 from ..exceptions import SessionStoreUnavailable
 from .clients import AsyncClients, Factory, SyncClients
@@ -18,7 +18,7 @@ Reply = Any
 """What redis-py returns: int, bytes, None or a list."""
 
 Argument = str | bytes | int
-LOST = (ConnectionError, TimeoutError, OSError)
+LOST = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, OSError)
 """The call may have been carried out or not. Each of ours may be repeated."""
 
 
@@ -54,7 +54,7 @@ class Transport:
     ) -> Reply:
         try:
             return self.command("EVALSHA", script.sha, 1, key, *arguments, gone=gone)
-        except _UnknownScript:
+        except _UnknownScriptError:
             return self.command("EVAL", script.text, 1, key, *arguments, gone=gone)
 
     async def ascript(
@@ -63,7 +63,7 @@ class Transport:
         """See script()."""
         try:
             return await self.acommand("EVALSHA", script.sha, 1, key, *arguments, gone=gone)
-        except _UnknownScript:
+        except _UnknownScriptError:
             return await self.acommand("EVAL", script.text, 1, key, *arguments, gone=gone)
 
     def many(
@@ -110,7 +110,7 @@ class Transport:
         return _page(await self.acommand(*command, **_target(nodes, index)), index, nodes)
 
 
-class _UnknownScript(Exception):
+class _UnknownScriptError(Exception):
     pass
 
 
@@ -119,8 +119,8 @@ def _typed_errors() -> Iterator[None]:
     try:
         yield
     except NoScriptError as error:
-        raise _UnknownScript from error
-    except (redis.RedisError, OSError) as error:
+        raise _UnknownScriptError from error
+    except (redis.RedisError, RedisClusterException, OSError) as error:
         # Only the kind of error: its text may show keys or where the server is.
         kind = type(error).__name__
         raise SessionStoreUnavailable("Redis did not answer as it should: %s." % kind) from error
@@ -142,10 +142,12 @@ def _primaries(client: Any) -> list[Any]:
 
 
 def _position(cursor: str) -> tuple[int, int]:
-    if not re.fullmatch(r"([0-9]+-[0-9]+)?", cursor):
+    if not cursor:
+        return 0, 0
+    match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,20})", cursor)
+    if match is None or int(match[2]) >= 1 << 64:
         raise ValueError("The cursor is not one that was returned.")
-    index, _, position = cursor.partition("-")
-    return int(index or 0), int(position or 0)
+    return int(match[1]), int(match[2])
 
 
 def _target(nodes: list[Any], index: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ...conf import conf
 from ...configured import sessions
 from ...exceptions import JamSessionsError
-from ...operations import SessionInfo
+from ...operations import SessionInfo, check_key
 from ...receivers import key_of
 
 
@@ -30,7 +30,8 @@ class KeysCommand(BaseCommand):
         """The keys given and the users' keys, each once."""
         if users and conf.session_key is not None:
             raise CommandError("--user: JAM_SESSIONS['SESSION_KEY'] makes keys of its own.")
-        return list(dict.fromkeys([*keys, *(self._key_of_user(name) for name in users)]))
+        named = [*keys, *(self._key_of_user(name) for name in users)]
+        return list(dict.fromkeys(check_key(key) for key in named))
 
     def _key_of_user(self, name: str) -> str:
         model = get_user_model()

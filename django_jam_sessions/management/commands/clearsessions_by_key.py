@@ -63,7 +63,10 @@ class Command(KeysCommand):
         raise CommandError("--except: none of these keys has a session %s." % printable(kept))
 
     def _ask(self, number: int) -> None:
-        answer = input("End the sessions of %d keys? [y/N] " % number)
+        try:
+            answer = input("End the sessions of %d keys? [y/N] " % number)
+        except EOFError:
+            raise CommandError("Nobody is there to be asked: give --noinput.") from None
         if answer.strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was ended.")
 
@@ -75,21 +78,17 @@ class Command(KeysCommand):
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 reported = time.monotonic()
                 self.stderr.write("%d of %d keys" % (done, len(keys)))
-            count = self._clear_key(key, kept, dry_run)
+            count = sessions.sync.count(key)
             if not count:
                 missing.append(key)
-            else:
-                self._report(key, count, dry_run)
+                continue
+            if kept is not None and kept in self.handles(key):
+                count -= 1
+            if not dry_run:
+                module = configured.current()
+                run(module.backend, module.operations.clear(key, keep=kept))
+            self._report(key, count, dry_run)
         return missing
-
-    def _clear_key(self, key: str, kept: str | None, dry_run: bool) -> int:
-        count = sessions.sync.count(key)
-        if kept is not None and kept in self.handles(key):
-            count -= 1
-        if not dry_run:
-            module = configured.current()
-            run(module.backend, module.operations.clear(key, keep=kept))
-        return count
 
     def _report(self, key: str, count: int, dry_run: bool) -> None:
         verb = "would be ended" if dry_run else "ended"
