@@ -40,12 +40,15 @@ def embedded_server(distribution: str, program: str) -> str:
 
 
 @contextlib.contextmanager
-def running(program: str | None = None, *options: str) -> Iterator[str]:
+def running(
+    program: str | None = None, *options: str, port: int = 0, config: Path | None = None
+) -> Iterator[str]:
     """Start a server, yield its URI, stop it."""
     with tempfile.TemporaryDirectory(prefix="jam-sessions-") as directory:
-        port = free_port()
-        command = [program or find_server(), "--port", str(port), "--bind", "127.0.0.1"]
-        command += ["--dir", directory, "--save", "", "--appendonly", "no", *options]
+        port = port or free_port()
+        command = [program or find_server(), *([str(config)] if config else [])]
+        command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
+        command += [*options] if config else ["--save", "", "--appendonly", "no", *options]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _wait(process, port)
@@ -62,7 +65,8 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
             if process.poll() is not None:
                 raise RuntimeError("The server ended at its start, status %d." % process.returncode)
             with contextlib.suppress(redis.ConnectionError):
-                client.ping()
+                with contextlib.suppress(redis.AuthenticationError):  # it answers
+                    client.ping()
                 return
             time.sleep(0.02)
     raise RuntimeError("The server did not start in %d seconds." % START_SECONDS)

@@ -1,0 +1,48 @@
+"""A TCP proxy before a real server: it can cut a connection before a reply comes through."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Any
+
+
+class Proxy:
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.lose = 0  # that many of the next replies
+        self.only: bytes = b""  # only replies to requests that hold this
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        for each in [self.listener, *self.sockets]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.target))
+                self.sockets += [client, server]
+                threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
+
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        """Requests go one by one: each is answered before the next comes."""
+        with contextlib.suppress(OSError):
+            while request := client.recv(1 << 20):
+                server.sendall(request)
+                reply = server.recv(1 << 20)
+                if self.lose and self.only in request:
+                    self.lose -= 1
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(reply)
