@@ -41,6 +41,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 STATIC_URL = "static/"
+TIME_ZONE = "UTC"
 USE_TZ = True
 TEMPLATES = [
     {
