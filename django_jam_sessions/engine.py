@@ -42,6 +42,7 @@ class SessionStore(SessionBase):
         self._owner_stored: str | None = None
         self._allocated: tuple[str, str] | None = None  # an owner, and the id for it
         self._failure: SessionStoreUnavailable | None = None
+        self.flushed = False  # what the middleware asks before it deletes the cookie
 
     # The id
 
@@ -153,10 +154,12 @@ class SessionStore(SessionBase):
     def flush(self) -> None:
         super().flush()
         self._forget()
+        self.flushed = True
 
     async def aflush(self) -> None:
         await super().aflush()
         self._forget()
+        self.flushed = True
 
     def _forget(self) -> None:
         self._stored = self._owner_stored = self._allocated = None

@@ -10,9 +10,11 @@ from typing import Any
 
 import django.test
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from sessions_tests import tests as django_tests
 
 from django_jam_sessions.engine import SessionStore
+from django_jam_sessions.middleware import SessionMiddleware
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,33 @@ def test_session_store(name: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", _methods(MiddlewareCase))
-def test_session_middleware(name: str) -> None:
+def test_session_middleware_of_django(name: str) -> None:
+    _run(MiddlewareCase(name))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", _methods(MiddlewareCase))
+def test_session_middleware_of_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(django_tests, "SessionMiddleware", SessionMiddleware)
+    _run(MiddlewareCase(name))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", _methods(MiddlewareCase))
+def test_session_middleware_of_ours_on_an_event_loop(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django's tests call blocking views: these run in a thread, the middleware does not."""
+
+    def on_a_loop(get_response: Any) -> Any:
+        middleware: Any = SessionMiddleware(sync_to_async(get_response))
+
+        async def respond(request: Any) -> Any:
+            return await middleware(request)
+
+        return async_to_sync(respond)
+
+    monkeypatch.setattr(django_tests, "SessionMiddleware", on_a_loop)
     _run(MiddlewareCase(name))
 
 

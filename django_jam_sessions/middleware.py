@@ -1,0 +1,100 @@
+"""Django's SessionMiddleware, native under ASGI: no thread, the session's I/O is on the event loop.
+
+Its rules are Django's own, but for one: the cookie is deleted only where this request flushed the
+session. That an id was not found proves nothing: a request that still carries the id from before a
+login must not erase the cookie that the login has set.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.http import http_date
+
+
+class SessionMiddleware(DjangoSessionMiddleware):
+    """In the place of ``django.contrib.sessions.middleware.SessionMiddleware``."""
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponse:
+        self.process_request(request)
+        response = await cast(Any, self.get_response)(request)
+        return await self.aprocess_response(request, response)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        session = getattr(request, "session", None)
+        if session is None:
+            return response
+        accessed = session.accessed
+        if _is_saved_anyway(session):
+            session.has_key("")  # loads it
+        if _is_merely_missing(session):
+            return _vary(response, accessed)
+        return super().process_response(request, response)
+
+    async def aprocess_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """See process_response()."""
+        session = getattr(request, "session", None)
+        if session is None:
+            return response
+        accessed = session.accessed
+        if _is_saved_anyway(session):
+            await session.ahas_key("")  # loads it
+        if _is_merely_missing(session):
+            return _vary(response, accessed)
+        if session.is_empty():
+            return super().process_response(request, response)  # it was flushed: no I/O
+        if not (session.modified or settings.SESSION_SAVE_EVERY_REQUEST):
+            return _vary(response, accessed)
+        at_browser_close = await session.aget_expire_at_browser_close()
+        max_age = None if at_browser_close else await session.aget_expiry_age()
+        if response.status_code >= 500:
+            return _vary(response, accessed)
+        await _save(session)
+        _set_cookie(response, session, max_age)
+        return _vary(response, True)
+
+
+def _is_saved_anyway(session: SessionBase) -> bool:
+    return settings.SESSION_SAVE_EVERY_REQUEST and not session.modified and not session.is_empty()
+
+
+def _is_merely_missing(session: SessionBase) -> bool:
+    """Whether the session is empty though nobody flushed it: it is new, or was not found."""
+    return session.is_empty() and not getattr(session, "flushed", True)
+
+
+async def _save(session: SessionBase) -> None:
+    try:
+        await session.asave()
+    except UpdateError as error:
+        raise SessionInterrupted(
+            "The request's session was deleted before the request completed. The user may have "
+            "logged out in a concurrent request, for example."
+        ) from error
+
+
+def _set_cookie(response: HttpResponse, session: SessionBase, max_age: int | None) -> None:
+    response.set_cookie(
+        settings.SESSION_COOKIE_NAME,
+        session.session_key or "",
+        max_age=max_age,
+        expires=None if max_age is None else http_date(time.time() + max_age),
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        path=settings.SESSION_COOKIE_PATH,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=settings.SESSION_COOKIE_HTTPONLY,
+        samesite=settings.SESSION_COOKIE_SAMESITE,
+    )
+
+
+def _vary(response: HttpResponse, needed: bool) -> HttpResponse:
+    if needed:
+        patch_vary_headers(response, ("Cookie",))
+    return response

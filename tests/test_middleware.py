@@ -1,0 +1,263 @@
+"""The session middleware, under WSGI and ASGI: cookies, and on which thread the work is done."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings as django_settings
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.test import RequestFactory
+
+from django_jam_sessions.configured import configured
+from django_jam_sessions.engine import SessionStore
+from django_jam_sessions.middleware import SessionMiddleware
+
+pytestmark = pytest.mark.usefixtures("jam_settings")
+
+COOKIE = django_settings.SESSION_COOKIE_NAME
+
+
+def behind(view: Any) -> Any:
+    return SessionMiddleware(view)
+
+
+class Site:
+    """One view behind the middleware, blocking or async."""
+
+    def __init__(self, is_async: bool) -> None:
+        self.is_async = is_async
+
+    def __call__(self, view: Any, cookie: str | None = None) -> tuple[HttpRequest, HttpResponse]:
+        request = RequestFactory().get("/")
+        if cookie is not None:
+            request.COOKIES[COOKIE] = cookie
+        if not self.is_async:
+
+            def respond(request: HttpRequest) -> HttpResponse:
+                steps = view(request.session)
+                for name, *arguments in steps:
+                    getattr(request.session, name)(*arguments)
+                return getattr(request, "answer", None) or HttpResponse("x")
+
+            return request, behind(respond)(request)
+
+        async def arespond(request: HttpRequest) -> HttpResponse:
+            for name, *arguments in view(request.session):
+                await getattr(request.session, "a" + name)(*arguments)
+            return getattr(request, "answer", None) or HttpResponse("x")
+
+        async def serve() -> Any:
+            return await behind(arespond)(request)
+
+        return request, asyncio.run(serve())
+
+
+@pytest.fixture(params=[False, True], ids=["wsgi", "asgi"])
+def site(request: pytest.FixtureRequest) -> Site:
+    return Site(request.param)
+
+
+def nothing(session: Any) -> list[Any]:
+    return []
+
+
+def put(**data: Any) -> Any:
+    return lambda session: [("update", data)]
+
+
+def get(session: Any) -> list[Any]:
+    return [("get", "x")]
+
+
+def flush(session: Any) -> list[Any]:
+    return [("flush",)]
+
+
+def stored(site: Site, **data: Any) -> str:
+    request, response = site(put(**data))
+    assert response.cookies[COOKIE].value == request.session.session_key
+    return response.cookies[COOKIE].value
+
+
+def test_a_session_is_stored_and_read(site: Site) -> None:
+    key = stored(site, a=1)
+    request, response = site(get, key)
+    assert request.session["a"] == 1
+    assert COOKIE not in response.cookies
+    assert response.headers["Vary"] == "Cookie"
+
+
+def test_a_session_that_is_not_touched_costs_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = stored(site, a=1)
+    monkeypatch.setattr(configured.current(), "backend", None)
+    for cookie in (None, key):
+        _, response = site(nothing, cookie)
+        assert "Vary" not in response.headers
+        assert not response.cookies
+
+
+def test_an_unknown_id_does_not_delete_the_cookie(site: Site) -> None:
+    """A poll that still carries the id from before a login must not sign anybody out."""
+    request, response = site(get, "0" * 40)
+    assert request.session.is_empty()
+    assert not response.cookies
+    assert response.headers["Vary"] == "Cookie"
+
+
+def test_a_flush_deletes_the_cookie(site: Site) -> None:
+    key = stored(site, _auth_user_id="5")
+    _, response = site(flush, key)
+    assert response.cookies[COOKIE].value == ""
+    assert response.cookies[COOKIE]["max-age"] == 0
+    assert response.headers["Vary"] == "Cookie"
+    assert SessionStore().exists(key) is False
+
+
+def test_a_flush_without_a_cookie_sets_none(site: Site) -> None:
+    _, response = site(flush)
+    assert not response.cookies
+    assert response.headers["Vary"] == "Cookie"
+
+
+def test_a_new_owner_is_in_the_cookie(site: Site) -> None:
+    key = stored(site, a=1)
+    request, response = site(put(_auth_user_id="5"), key)
+    assert response.cookies[COOKIE].value == request.session.session_key != key
+
+
+@pytest.mark.parametrize(("status", "is_saved"), [(200, True), (404, True), (500, False)])
+def test_nothing_is_saved_after_a_server_error(site: Site, status: int, is_saved: bool) -> None:
+    key = stored(site, a=1)
+
+    request = RequestFactory().get("/")
+    request.COOKIES[COOKIE] = key
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        request.session["a"] = 2
+        return HttpResponse(status=status)
+
+    async def arespond(request: HttpRequest) -> HttpResponse:
+        await request.session.aset("a", 2)
+        return HttpResponse(status=status)
+
+    if site.is_async:
+
+        async def serve() -> Any:
+            return await behind(arespond)(request)
+
+        response = asyncio.run(serve())
+    else:
+        response = behind(respond)(request)
+    assert (COOKIE in response.cookies) is is_saved
+    assert SessionStore(key)["a"] == (2 if is_saved else 1)
+
+
+def test_an_ended_session_interrupts_the_request(site: Site) -> None:
+    key = stored(site, _auth_user_id="5")
+
+    def sign_out_everywhere(session: Any) -> list[Any]:
+        return [("get", "x"), ("delete", key), ("update", {"a": 1})]
+
+    with pytest.raises(SessionInterrupted):
+        site(sign_out_everywhere, key)
+
+
+@pytest.mark.parametrize(("expiry", "max_age"), [(None, 1_209_600), (60, 60), (0, "")])
+def test_the_cookie_lives_as_long_as_the_session(site: Site, expiry: Any, max_age: Any) -> None:
+    _, response = site(lambda session: [("update", {"a": 1}), ("set_expiry", expiry)])
+    assert response.cookies[COOKIE]["max-age"] == max_age
+    assert bool(response.cookies[COOKIE]["expires"]) is (expiry != 0)
+
+
+def test_save_every_request_renews_a_session_that_was_not_touched(
+    site: Site, settings: Any
+) -> None:
+    key = stored(site, a=1)
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    _, response = site(nothing, key)
+    assert response.cookies[COOKIE].value == key
+    assert response.headers["Vary"] == "Cookie"
+    _, response = site(nothing, "0" * 40)
+    assert not response.cookies
+
+
+@pytest.mark.parametrize("name", ["SECURE", "HTTPONLY"])
+@pytest.mark.parametrize("value", [True, False])
+def test_the_cookies_settings_are_djangos(
+    site: Site, settings: Any, name: str, value: bool
+) -> None:
+    setattr(settings, "SESSION_COOKIE_" + name, value)
+    settings.SESSION_COOKIE_PATH, settings.SESSION_COOKIE_DOMAIN = "/app/", "example.com"
+    _, response = site(put(a=1))
+    morsel = response.cookies[COOKIE]
+    assert bool(morsel[name.lower()]) is value
+    assert (morsel["path"], morsel["domain"], morsel["samesite"]) == ("/app/", "example.com", "Lax")
+
+
+def test_a_request_without_a_session_is_left_alone(site: Site) -> None:
+    middleware = SessionMiddleware(lambda request: HttpResponse())
+    request, response = RequestFactory().get("/"), HttpResponse()
+    if site.is_async:
+        assert asyncio.run(middleware.aprocess_response(request, response)) is response
+    else:
+        assert middleware.process_response(request, response) is response
+
+
+def test_a_streaming_response_passes(site: Site) -> None:
+    streaming = StreamingHttpResponse(iter([b"a"]))
+
+    def stream(request: HttpRequest) -> StreamingHttpResponse:
+        request.session["a"] = 1
+        return streaming
+
+    async def astream(request: HttpRequest) -> StreamingHttpResponse:
+        await request.session.aset("a", 1)
+        return streaming
+
+    request = RequestFactory().get("/")
+
+    async def serve() -> Any:
+        return await behind(astream)(request)
+
+    response: Any = asyncio.run(serve()) if site.is_async else behind(stream)(request)
+    assert response is streaming
+    assert SessionStore(response.cookies[COOKIE].value)["a"] == 1
+
+
+def test_under_asgi_all_is_done_on_the_loops_thread(
+    monkeypatch: pytest.MonkeyPatch, store: dict[str, Any]
+) -> None:
+    """No hop: neither the middleware nor, on Redis, the store leaves the event loop."""
+    if store["sessions_type"] != "redis":
+        return
+    loop_thread = threading.get_ident()
+    started: list[Any] = []
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    site = Site(True)
+    key = stored(site, a=1)
+    site(put(a=2), key)
+    site(flush, key)
+    assert started == []
+    assert loop_thread == threading.get_ident()
+
+
+def test_the_middleware_says_that_it_is_async() -> None:
+    async def arespond(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    markcoroutinefunction(arespond)
+    assert iscoroutinefunction(SessionMiddleware(arespond))
+    assert not iscoroutinefunction(SessionMiddleware(lambda request: HttpResponse()))
