@@ -32,8 +32,8 @@ class Conf:
     def given(self) -> dict[str, Any]:
         """The setting itself; raises ImproperlyConfigured where it is no dict."""
         given = getattr(settings, "JAM_SESSIONS", {})
-        if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-            raise ImproperlyConfigured("JAM_SESSIONS must be a dict, its keys of type str.")
+        if not isinstance(given, dict):
+            raise ImproperlyConfigured("JAM_SESSIONS must be a dict.")
         return given
 
     @property
@@ -56,11 +56,12 @@ class Conf:
     @property
     def session_ttl(self) -> float | None:
         """Seconds; None where Django's own settings rule."""
-        return check_ttl(self.given.get("SESSION_TTL"))
+        ttl = self.given.get("SESSION_TTL")
+        return None if ttl is None else check_ttl(ttl)
 
     def module_arguments(self) -> dict[str, Any]:
         """The arguments of the SessionModule that the settings describe."""
-        given = {name.lower(): value for name, value in self.given.items()}
+        given = {str(name).lower(): value for name, value in self.given.items()}
         given.pop("session_key", None)
         given.setdefault("sessions_type", "json")
         if given.get("session_ttl") is None:
@@ -73,7 +74,7 @@ class Conf:
 
     def custom_options(self) -> dict[str, Any]:
         """What the custom backend's class is called with."""
-        return {name.lower(): value for name, value in self.given.items() if name not in NAMES}
+        return {str(name).lower(): value for name, value in self.given.items() if name not in NAMES}
 
     def secrets(self) -> list[bytes]:
         """AES secrets from Django's own, for where none is given."""
@@ -89,6 +90,8 @@ class Conf:
     def _callable(self, name: str) -> Any:
         """A function, or what its dotted path names; raises ImproperlyConfigured."""
         value = self.given.get(name)
+        if value is None:
+            return None
         if isinstance(value, str):
             try:
                 value = import_string(value)
@@ -97,7 +100,7 @@ class Conf:
                 raise ImproperlyConfigured(
                     "JAM_SESSIONS[%r] is no dotted path that can be imported." % name
                 ) from error
-        if value is not None and not callable(value):
+        if not callable(value):
             raise ImproperlyConfigured("JAM_SESSIONS[%r] can't be called." % name)
         return value
 

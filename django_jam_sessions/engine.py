@@ -12,6 +12,7 @@ cookie will have.
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
@@ -24,7 +25,7 @@ from .conf import conf
 from .configured import configured
 from .exceptions import SessionStoreUnavailable
 from .merge import merge
-from .operations import Meta, Stored, check_key
+from .operations import Meta, Stored
 from .steps import Steps, arun, run
 
 T = TypeVar("T")
@@ -220,7 +221,7 @@ class SessionStore(SessionBase):
     def _create(self) -> Steps[None]:
         data = yield from self._data(no_load=True)
         owner = _owner(data)
-        body, ttl = self._dumps(data), self._ttl()
+        body, ttl = self._dumps(data), self._ttl(data)
         key = self._allocated[1] if self._allocated and self._allocated[0] == owner else None
         stored = None
         while stored is None:
@@ -276,7 +277,7 @@ class SessionStore(SessionBase):
         self, stored: Stored, data: dict[str, Any], cycle: bool
     ) -> Steps[tuple[bool, Stored | None]]:
         """Whether it was written, and what is stored now."""
-        body, ttl, owner = self._dumps(data), self._ttl(), _owner(data)
+        body, ttl, owner = self._dumps(data), self._ttl(data), _owner(data)
         if cycle or (owner is not None and self._is_new(owner)):
             client = self._operations.meta(stored).client
             new_key = self._next_key(stored, owner)
@@ -329,9 +330,12 @@ class SessionStore(SessionBase):
         body: bytes = self.serializer().dumps(data)
         return body
 
-    def _ttl(self) -> int:
+    def _ttl(self, data: dict[str, Any]) -> int:
         """Milliseconds; 0 or less is legal, and over at once."""
-        age: float = self.get_expiry_age()
+        expiry = data.get("_session_expiry")
+        # Only a date is compared with the clock: else Django need not look at it.
+        known = {} if isinstance(expiry, str | datetime) else {"modification": None}
+        age: float = self.get_expiry_age(expiry=expiry, **known)
         limit = conf.session_ttl
         return round((age if limit is None else min(age, limit)) * 1000)
 
@@ -340,4 +344,4 @@ def _owner(data: dict[str, Any]) -> str | None:
     """Whose session this is: the user's pk, or what the function in the settings says."""
     function = conf.session_key
     owner = data.get(AUTH_USER_ID) if function is None else function(data)
-    return None if owner is None or owner == "" else check_key(str(owner))
+    return None if owner is None or owner == "" else str(owner)

@@ -80,7 +80,7 @@ class Operations:
         """An id that nobody has, at the key's place; an anonymous one at a place of its own."""
         if session_key is None:
             return codec.new_id(codec.random_locator(), factory)
-        return codec.new_id(self.cipher.locators(check_key(session_key))[0], factory)
+        return codec.new_id(self.cipher.locator(check_key(session_key)), factory)
 
     def load(self, session_id: str | None, issuer: bytes) -> Steps[Stored | None]:
         """The live session, None where there is none that opens."""
@@ -105,13 +105,14 @@ class Operations:
         place, record = stored.place, stored.record
         change = self._change(place, body, record.secret_id)
         outcome = yield "replace", place, change, record.version, ttl
-        written = stored._replace(record=record._replace(version=change.version), body=body)
-        return self._written(stored, outcome, written)
+        if outcome is True:
+            return True, Stored(stored.id, place, record._replace(version=change.version), body)
+        return self._refused(stored, outcome)
 
     def touch(self, stored: Stored, ttl: int | None) -> Steps[Written]:
         """Let a session live on from now, without writing it."""
         outcome = yield "touch", stored.place, stored.record.version, ttl
-        return self._written(stored, outcome, stored)
+        return (True, stored) if outcome is True else self._refused(stored, outcome)
 
     def overwrite(
         self, session_id: str, issuer: bytes, body: bytes, ttl: int | None
@@ -148,12 +149,14 @@ class Operations:
         absolute = stored.record.absolute
         record = self._sealed(target, meta, body, created=created, absolute=absolute)
         outcome = yield "move", stored.place, target, record, stored.record.version, ttl
-        return self._written(stored, outcome, Stored(new_id, target, record, body))
+        if outcome is True:
+            return True, Stored(new_id, target, record, body)
+        return self._refused(stored, outcome)
 
-    def _written(self, stored: Stored, outcome: Outcome, written: Stored) -> Written:
+    def _refused(self, stored: Stored, outcome: Outcome) -> Written:
         if isinstance(outcome, Record):
             return False, self.opened(stored.id, stored.place, outcome)
-        return (True, written) if outcome else (False, None)
+        return False, None
 
     def rework(
         self, session_id: str, issuer: bytes, factory: Callable[[], str] | None

@@ -31,8 +31,11 @@ class UnreadableError(Exception):
 class Cipher(Protocol):
     secret_id: bytes  # of the secret that seals new records
 
+    def locator(self, session_key: str) -> str:
+        """Where a new session of the key lives."""
+
     def locators(self, session_key: str) -> list[str]:
-        """Where the key's sessions may live: for new ones first, then from new to old."""
+        """Where the key's sessions may live: locator(), and then from new secrets to old."""
 
     def seal_meta(self, meta: bytes, place: Place, record: Record) -> bytes: ...
 
@@ -49,8 +52,11 @@ class Cipher(Protocol):
 class Plain:
     secret_id = PLAIN
 
+    def locator(self, session_key: str) -> str:
+        return codec.plain_locator(session_key)
+
     def locators(self, session_key: str) -> list[str]:
-        return [codec.plain_locator(session_key)]
+        return [self.locator(session_key)]
 
     def seal_meta(self, meta: bytes, place: Place, record: Record) -> bytes:
         return meta
@@ -97,6 +103,9 @@ class Sealed:
         self.secret_id = self.secrets[0].id
         self._by_id = {secret.id: secret for secret in reversed(self.secrets)}
 
+    def locator(self, session_key: str) -> str:
+        return self.secrets[0].locator(session_key)
+
     def locators(self, session_key: str) -> list[str]:
         return [secret.locator(session_key) for secret in self.secrets]
 
@@ -107,13 +116,14 @@ class Sealed:
         return self._seal(body, place, secret_id, _body_context(place, issuer, secret_id))
 
     def open_meta(self, place: Place, record: Record) -> bytes:
-        return self._open(record.meta, place, record.secret_id, _meta_context(place, record))
+        aead = self._secret(record.secret_id).aead(place)
+        return _decrypt(aead, record.meta, _meta_context(place, record))
 
     def open_body(self, place: Place, record: Record) -> bytes:
+        aead = self._secret(record.secret_id).aead(place)
         # What the meta part is bound to, the life's beginning and end, holds for the body too.
-        self.open_meta(place, record)
-        context = _body_context(place, record.issuer, record.secret_id)
-        return self._open(record.body, place, record.secret_id, context)
+        _decrypt(aead, record.meta, _meta_context(place, record))
+        return _decrypt(aead, record.body, _body_context(place, record.issuer, record.secret_id))
 
     def _secret(self, secret_id: bytes) -> Secret:
         try:
@@ -125,12 +135,12 @@ class Sealed:
         nonce = os.urandom(NONCE_LENGTH)
         return nonce + self._secret(secret_id).aead(place).encrypt(nonce, text, context)
 
-    def _open(self, sealed: bytes, place: Place, secret_id: bytes, context: bytes) -> bytes:
-        aead = self._secret(secret_id).aead(place)
-        try:
-            return aead.decrypt(sealed[:NONCE_LENGTH], sealed[NONCE_LENGTH:], context)
-        except (InvalidTag, ValueError):  # ValueError: cut below the length of a nonce
-            raise UnreadableError("It was altered, or belongs to another session.") from None
+
+def _decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
+    try:
+        return aead.decrypt(sealed[:NONCE_LENGTH], sealed[NONCE_LENGTH:], context)
+    except (InvalidTag, ValueError):  # ValueError: cut below the length of a nonce
+        raise UnreadableError("It was altered, or belongs to another session.") from None
 
 
 def _body_context(place: Place, issuer: bytes, secret_id: bytes) -> bytes:

@@ -41,7 +41,7 @@ class NoBackend:
     ("jam_sessions", "check_id", "text"),
     [
         ([], "E001", "must be a dict"),
-        ({1: 2}, "E001", "must be a dict"),
+        ({1: 2}, "E001", "unknown key: 1"),
         ({"SESSION_TIL": 5}, "E001", "'SESSION_TIL'"),
         ({"SESSIONS_TYPE": "memcached"}, "E002", "'redis', 'json', 'custom'"),
         ({"SESSIONS_TYPE": "redis", "REDIS_URI": "tcp://x"}, "E003", "redis_uri"),

@@ -86,24 +86,28 @@ end
 return now
 """)
 
-# ARGV: field, issuer, expected version or '', version, secret id, ttl, '1' for new meta, meta,
-# body
+# ARGV: field, head, ttl, body, new meta or none. The head is the issuer (zero for any), the secret
+# id, the new version, and the expected one unless any will do.
 REPLACE = _script("""
-local value = live(ARGV[1], ARGV[2])
+local head = ARGV[2]
+local issuer = string.sub(head, 1, 1)
+if string.byte(issuer) == 0 then issuer = '' end
+local value = live(ARGV[1], issuer)
 if not value then return 0 end
 if string.byte(value) ~= 1 then return value end
-local version = string.sub(value, 7, 14)
-if version == ARGV[4] then return now end
-if ARGV[3] ~= '' and version ~= ARGV[3] then return value end
-if string.sub(value, 3, 6) ~= ARGV[5] then return value end
+local version, expected = string.sub(value, 7, 14), string.sub(head, 14)
+if version == string.sub(head, 6, 13) then return now end
+if expected ~= '' and version ~= expected then return value end
+if string.sub(value, 3, 6) ~= string.sub(head, 2, 5) then return value end
 local meta
-if ARGV[7] == '1' then
-  meta = struct.pack('>I2', #ARGV[8]) .. ARGV[8]
+if ARGV[5] then
+  meta = struct.pack('>I2', #ARGV[5]) .. ARGV[5]
 else
   meta = string.sub(value, 39, 40 + struct.unpack('>I2', value, 39))
 end
-store(ARGV[1], string.sub(value, 1, 6) .. ARGV[4] .. struct.pack('>I6', until_(ARGV[6]))
-  .. string.sub(value, 21, 32) .. struct.pack('>I6', now) .. meta .. ARGV[9])
+store(ARGV[1], string.sub(value, 1, 6) .. string.sub(head, 6, 13)
+  .. struct.pack('>I6', until_(ARGV[3])) .. string.sub(value, 21, 32) .. struct.pack('>I6', now)
+  .. meta .. ARGV[4])
 return now
 """)
 

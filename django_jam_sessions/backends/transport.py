@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis
-from redis.exceptions import NoScriptError, RedisClusterException
+import redis.asyncio
+from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
 
 from ..exceptions import SessionStoreUnavailable
 from .clients import AsyncClients, Factory, SyncClients
@@ -18,6 +19,7 @@ Reply = Any
 """What redis-py returns: int, bytes, None or a list."""
 
 Argument = str | bytes | int
+ERRORS = (redis.RedisError, RedisClusterException, OSError)
 LOST = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, OSError)
 """The call may have been carried out or not. Each of ours may be repeated."""
 
@@ -31,23 +33,27 @@ class Transport:
         self._async = AsyncClients(factory)
 
     def command(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
-        with _typed_errors():
+        try:
             client = self._sync.get()
             try:
-                return client.execute_command(*arguments, **options)
+                return _exchange(client, arguments, options)
             except LOST:
-                reply = client.execute_command(*arguments, **options)
+                reply = _exchange(client, arguments, options)
                 return gone if reply == 0 and gone is not None else reply
+        except ERRORS as error:
+            raise _typed(error) from error
 
     async def acommand(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
         """See command()."""
-        with _typed_errors():
+        try:
             client = await self._async.get()
             try:
-                return await client.execute_command(*arguments, **options)
+                return await _aexchange(client, arguments, options)
             except LOST:
-                reply = await client.execute_command(*arguments, **options)
+                reply = await _aexchange(client, arguments, options)
                 return gone if reply == 0 and gone is not None else reply
+        except ERRORS as error:
+            raise _typed(error) from error
 
     def script(
         self, script: Script, key: str, arguments: Sequence[Argument], gone: Reply = None
@@ -111,19 +117,65 @@ class Transport:
 
 
 class _UnknownScriptError(Exception):
-    pass
+    """The server was restarted, or its scripts were flushed: EVAL brings the script along."""
+
+
+def _typed(error: Exception) -> Exception:
+    if isinstance(error, NoScriptError):
+        return _UnknownScriptError()
+    # Only the kind of error: its text may show keys, or where the server is.
+    kind = type(error).__name__
+    return SessionStoreUnavailable("Redis did not answer as it should: %s." % kind)
 
 
 @contextlib.contextmanager
 def _typed_errors() -> Iterator[None]:
     try:
         yield
-    except NoScriptError as error:
-        raise _UnknownScriptError from error
-    except (redis.RedisError, RedisClusterException, OSError) as error:
-        # Only the kind of error: its text may show keys or where the server is.
-        kind = type(error).__name__
-        raise SessionStoreUnavailable("Redis did not answer as it should: %s." % kind) from error
+    except ERRORS as error:
+        raise _typed(error) from error
+
+
+def _exchange(client: Any, arguments: tuple[Argument, ...], options: dict[str, Any]) -> Reply:
+    """One command and its reply, on a connection of the client's pool.
+
+    For what it does beyond that, retries and metrics, Redis.execute_command() takes as long as the
+    rest of a call together. A client of another class, a cluster's above all, is asked itself.
+    """
+    if type(client) is not redis.Redis:
+        return client.execute_command(*arguments, **options)
+    pool: Any = client.connection_pool
+    connection: Any = pool.get_connection()
+    try:
+        connection.send_command(*arguments)
+        return connection.read_response()
+    except ResponseError:
+        raise
+    except BaseException:  # a reply may be on its way yet: nobody must read it as their own
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+async def _aexchange(
+    client: Any, arguments: tuple[Argument, ...], options: dict[str, Any]
+) -> Reply:
+    """See _exchange()."""
+    if type(client) is not redis.asyncio.Redis:
+        return await client.execute_command(*arguments, **options)
+    pool: Any = client.connection_pool
+    connection: Any = await pool.get_connection()
+    try:
+        await connection.send_command(*arguments)
+        return await connection.read_response()
+    except ResponseError:
+        raise
+    except BaseException:  # cancelled, too
+        await connection.disconnect(nowait=True)
+        raise
+    finally:
+        await pool.release(connection)
 
 
 def _queued(client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
@@ -158,6 +210,6 @@ def _page(reply: Reply, index: int, nodes: list[Any]) -> tuple[list[bytes], str]
     cursor, keys = reply
     if isinstance(cursor, dict):  # a cluster's client says which node answered
         (cursor,) = cursor.values()
-    if cursor:
-        return keys, "%d-%d" % (index, cursor)
+    if int(cursor):
+        return keys, "%d-%d" % (index, int(cursor))
     return keys, "%d-0" % (index + 1) if index + 1 < len(nodes) else ""
