@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -146,9 +147,18 @@ class SyncClients:
 
     def get(self) -> Any:
         if self._pid != os.getpid():
-            self._client = self._factory(False)
-            self._pid = os.getpid()
+            client = self._factory(False)
+            self._client, self._pid = client, os.getpid()
+            weakref.finalize(self, _close, client, self._pid)
         return self._client
+
+
+def _close(client: Any, pid: int) -> None:
+    if pid == os.getpid():  # in a forked child the sockets are the parent's
+        with contextlib.suppress(redis.RedisError, OSError):
+            client.close()
+            if hasattr(client, "connection_pool"):  # which close() leaves to whoever made it
+                client.connection_pool.disconnect()
 
 
 class AsyncClients:
