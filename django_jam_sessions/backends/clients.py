@@ -153,12 +153,20 @@ class SyncClients:
         return self._client
 
 
+def _parts_of(client: Any) -> list[Any]:
+    """What must be closed with a client: its pool, and the clients that ask Sentinel."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        return [client]
+    manager = getattr(pool, "sentinel_manager", None)
+    return [client, pool, *(manager.sentinels if manager else ())]
+
+
 def _close(client: Any, pid: int) -> None:
     if pid == os.getpid():  # in a forked child the sockets are the parent's
         with contextlib.suppress(redis.RedisError, OSError):
-            client.close()
-            if hasattr(client, "connection_pool"):  # which close() leaves to whoever made it
-                client.connection_pool.disconnect()
+            for each in _parts_of(client):
+                each.close()
 
 
 class AsyncClients:
@@ -201,6 +209,5 @@ async def _lifetime(
     finally:
         if (owner := clients()) is not None:
             owner.forget(loop)
-        await client.aclose()
-        if hasattr(client, "connection_pool"):  # which aclose() leaves to whoever made it
-            await client.connection_pool.disconnect()
+        for each in _parts_of(client):
+            await each.aclose()
