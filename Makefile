@@ -7,7 +7,7 @@ REDIS_URI ?=
 bin = $(VENV)/bin
 ready = $(VENV)/.ready
 
-.PHONY: demo test lint types unit format clean
+.PHONY: demo test lint types unit bench format clean
 
 demo: $(ready)
 	$(bin)/python -m testproject demo --port $(PORT) \
@@ -24,6 +24,14 @@ types: $(ready)
 
 unit: $(ready)
 	$(bin)/python -X dev -m pytest -n auto --cov --cov-fail-under=95
+
+# About three minutes; make bench FULL=1 takes longer.
+bench: $(ready) $(VENV)/.bench
+	FULL=$(FULL) $(bin)/python -m benchmarks
+
+$(VENV)/.bench: pyproject.toml $(ready)
+	$(bin)/python -m pip install --quiet --group bench
+	touch $@
 
 format: $(ready)
 	$(bin)/ruff check --fix .

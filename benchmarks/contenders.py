@@ -1,0 +1,179 @@
+"""What is compared: the floor, this engine, Django's own engines and the other packages.
+
+Each contender is a pair of functions: load and save one session, and create one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import redis
+import redis.asyncio
+from django.test.utils import override_settings
+
+from django_jam_sessions.configured import configured
+from django_jam_sessions.engine import SessionStore
+
+from .site import ENGINES
+
+TTL = 1_209_600
+Call = Callable[[], Any]
+
+
+class Contender:
+    """``load_save``, ``create`` and ``cycle`` of one engine; None where it has no such thing."""
+
+    def __init__(self, load_save: Call, create: Call | None = None, cycle: Call | None = None):
+        self.load_save, self.create, self.cycle = load_save, create, cycle
+
+
+def floor(uri: str, data: dict[str, Any]) -> Contender:
+    """A bare GET and SET EX of the same bytes, by redis-py with hiredis."""
+    client = redis.Redis.from_url(uri)
+    body = json.dumps(data, separators=(",", ":")).encode()
+    client.set("floor", body, ex=TTL)
+
+    def load_save() -> None:
+        client.get("floor")
+        client.set("floor", body, ex=TTL)
+
+    def create() -> None:
+        client.set("floor:%s" % os.urandom(8).hex(), body, ex=TTL)
+
+    def cycle() -> None:
+        client.set("floor", body, ex=TTL)
+
+    return Contender(load_save, create, cycle)
+
+
+def floor_create(client: Any, data: dict[str, Any]) -> None:
+    """One session as a bare key: 40 characters, as Django's keys are with their prefix."""
+    body = json.dumps(data, separators=(",", ":"))
+    client.set("jam_sessions:%s" % os.urandom(16).hex(), body, ex=TTL)
+
+
+def json_floor(uri: str, data: dict[str, Any]) -> Contender:
+    """The floor, and the standard library's json both ways."""
+    client = redis.Redis.from_url(uri)
+    client.set("floor", json.dumps(data, separators=(",", ":")), ex=TTL)
+
+    def load_save() -> None:
+        found: Any = client.get("floor")
+        read = json.loads(found)
+        client.set("floor", json.dumps(read, separators=(",", ":")), ex=TTL)
+
+    return Contender(load_save)
+
+
+def engine(store_class: Any, data: dict[str, Any]) -> Contender:
+    """Any Django engine, used as a request uses it."""
+    first = store_class()
+    first.update(data)
+    first.save()
+    keys = [first.session_key]
+    count = [0]
+
+    def load_save() -> None:
+        store = store_class(keys[0])
+        count[0] += 1
+        store["count"] = count[0]
+        store.save()
+
+    def create() -> None:
+        store = store_class()
+        store.update(data)
+        store.save()
+
+    cycled = store_class()
+    cycled.update(data)
+    cycled.save()
+    last = [cycled.session_key]
+
+    def cycle() -> None:
+        store = store_class(last[0])
+        store.cycle_key()
+        last[0] = store.session_key
+
+    return Contender(load_save, create, cycle)
+
+
+def ours(data: dict[str, Any], **jam_settings: Any) -> Contender:
+    """This engine with other settings than the site's; the module that these describe is kept."""
+    with override_settings(JAM_SESSIONS=jam_settings):
+        module = configured.current()
+
+    class Store(SessionStore):
+        def __init__(self, session_key: str | None = None) -> None:
+            super().__init__(session_key)
+            self._backend, self._operations = module.backend, module.operations
+
+    return engine(Store, data)
+
+
+def peers(data: dict[str, Any]) -> dict[str, Contender]:
+    """Django's engines and those of other packages."""
+    found = {name: engine(_store(path), data) for name, path in ENGINES.items()}
+    found["Django cache on django-redis"] = engine(_on_django_redis(), data)
+    return found
+
+
+def _store(path: str) -> Any:
+    return import_module(path).SessionStore
+
+
+def _on_django_redis() -> Any:
+    from django.contrib.sessions.backends.cache import SessionStore as CacheStore
+    from django.core.cache import caches
+
+    class SessionStoreOnDjangoRedis(CacheStore):
+        def __init__(self, session_key: str | None = None) -> None:
+            super().__init__(session_key)
+            self._cache = caches["django-redis"]
+
+    return SessionStoreOnDjangoRedis
+
+
+# Awaited
+
+
+def async_floor(uri: str, data: dict[str, Any]) -> Call:
+    # As many connections as this engine has: without a bound, a burst measures connecting.
+    pool: Any = redis.asyncio.BlockingConnectionPool.from_url(uri, max_connections=50)
+    client = redis.asyncio.Redis(connection_pool=pool)
+    body = json.dumps(data, separators=(",", ":")).encode()
+
+    async def load_save() -> None:
+        await client.get("floor")
+        await client.set("floor", body, ex=TTL)
+
+    return load_save
+
+
+def async_engine(store_class: Any, data: dict[str, Any]) -> Call:
+    """Each call has a session of its own, so that none waits for another's merge."""
+    keys = []
+    for _ in range(256):
+        store = store_class()
+        store.update(data)
+        store.save()
+        keys.append(store.session_key)
+    count = [0]
+
+    async def load_save() -> None:
+        count[0] += 1
+        store = store_class(keys[count[0] % 256])
+        await store.aset("count", count[0])
+        await store.asave()
+
+    return load_save
+
+
+def async_peers(data: dict[str, Any]) -> dict[str, Call]:
+    return {
+        "Django cache": async_engine(_store(ENGINES["Django cache"]), data),
+        "Django cache on django-redis": async_engine(_on_django_redis(), data),
+    }

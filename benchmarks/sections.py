@@ -1,0 +1,263 @@
+"""The work that is measured. Each section returns {title: {"floor": name, "rows": {...}}}."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from django_jam_sessions import SessionModule
+from django_jam_sessions.configured import configured
+from django_jam_sessions.engine import SessionStore
+
+from . import contenders, timing
+from .contenders import Contender
+from .site import data_of
+
+FLOOR = "raw redis-py"
+JSON_FLOOR = "raw redis-py and json"
+OURS, SEALED, ON_JSON = "this engine", "this engine, encrypted", "this engine on JSON"
+SIZES = {"300 B": 300, "4 KB": 4_096, "64 KB": 65_536}
+Section = dict[str, Any]
+
+
+def blocking(uri: str, directory: Path, rounds: int) -> Section:
+    found: Section = {}
+    for title, size in SIZES.items():
+        data = data_of(size)
+        all_: dict[str, Contender] = {
+            FLOOR: contenders.floor(uri, data),
+            JSON_FLOOR: contenders.json_floor(uri, data),
+            **_ours(uri, directory, data),
+            **contenders.peers(data),
+        }
+        number = {"300 B": 300, "4 KB": 200, "64 KB": 40}[title]
+        floor = FLOOR if title == "300 B" else JSON_FLOOR
+        work = {name: each.load_save for name, each in all_.items()}
+        found["load + save, blocking, " + title] = _measure(work, floor, number, rounds)
+        if title == "300 B":
+            for name in ("create", "cycle"):
+                calls = {n: getattr(c, name) for n, c in all_.items() if getattr(c, name)}
+                label = {"create": "create, 300 B", "cycle": "cycle_key, 300 B"}[name]
+                found[label] = _measure(calls, FLOOR, number, rounds)
+    return found
+
+
+def _ours(uri: str, directory: Path, data: dict[str, Any]) -> dict[str, Contender]:
+    on_redis = {"SESSIONS_TYPE": "redis", "REDIS_URI": uri}
+    return {
+        OURS: contenders.ours(data, **on_redis),
+        SEALED: contenders.ours(data, **on_redis, SESSIONS_PATH="sealed", IS_SESSION_CRYPT=True),
+        ON_JSON: contenders.ours(data, JSON_PATH=directory / "json"),
+    }
+
+
+def _measure(calls: dict[str, Callable[[], Any]], floor: str, number: int, rounds: int) -> Any:
+    times = timing.rounds(calls, number=number, repeat=rounds)
+    return {"floor": floor, "rows": timing.summary(times, floor)}
+
+
+def in_flight(uri: str, directory: Path, rounds: int) -> Section:
+    data = data_of(300)
+    found: Section = {}
+    for number in (1, 32, 64):
+        calls = {
+            FLOOR: contenders.async_floor(uri, data),
+            OURS: contenders.async_engine(SessionStore, data),
+            SEALED: contenders.async_engine(_sealed_store(uri), data),
+            **contenders.async_peers(data),
+        }
+        times = timing.async_rounds(calls, number=400, repeat=rounds, in_flight=number)
+        title = "load + save, async, %d in flight, 300 B" % number
+        found[title] = {"floor": FLOOR, "rows": timing.summary(times, FLOOR)}
+    return found
+
+
+def _sealed_store(uri: str) -> Any:
+    secret = base64.urlsafe_b64encode(os.urandom(32)).decode()
+    module = SessionModule(
+        "redis",
+        redis_uri=uri,
+        sessions_path="sealed-async",
+        is_session_crypt=True,
+        session_aes_secret=secret,
+    )
+
+    class Store(SessionStore):
+        def __init__(self, session_key: str | None = None) -> None:
+            super().__init__(session_key)
+            self._backend, self._operations = module.backend, module.operations
+
+    return Store
+
+
+def thousand_of_one_key(uri: str, directory: Path, rounds: int) -> Section:
+    """list and clear of 1,000 sessions of one key, and the bare commands beneath."""
+    module = SessionModule("redis", redis_uri=uri, sessions_path="thousand")
+    client = redis.Redis.from_url(uri)
+    (locator,) = module.operations.cipher.locators("5")
+    name = "thousand:" + locator
+    body = data_of(300)
+    for _ in range(1000):
+        module.sync.create("5", body)
+    dump: Any = client.dump(name)
+
+    def refill() -> None:
+        client.restore(name, 0, dump, replace=True)
+
+    lists = {
+        "a bare HGETALL": lambda: client.hgetall(name),
+        OURS: lambda: module.sync.list("5", limit=1000),
+    }
+    times = timing.rounds(lists, number=5, repeat=rounds)
+    found = {
+        "list 1,000 sessions of one key": {
+            "floor": "a bare HGETALL",
+            "rows": timing.summary(times, "a bare HGETALL"),
+        }
+    }
+    ends: dict[str, Any] = {
+        "a bare UNLINK": lambda: client.unlink(name),
+        OURS: lambda: module.sync.clear("5"),
+    }
+    cleared: dict[str, list[float]] = {each: [] for each in ends}
+    for _ in range(rounds * 3):
+        for each, end in ends.items():
+            refill()
+            cleared[each] += timing.rounds({each: _once(end)}, number=1, repeat=1)[each]
+    found["clear 1,000 sessions of one key"] = {
+        "floor": "a bare UNLINK",
+        "rows": timing.summary(cleared, "a bare UNLINK"),
+    }
+    client.close()
+    return found
+
+
+def _once(function: Callable[[], Any]) -> Callable[[], Any]:
+    """timing.rounds() calls a contender once before it counts: not this one."""
+    calls = iter([lambda: None, function])
+    return lambda: next(calls)()
+
+
+def memory(uri: str, directory: Path, rounds: int) -> Section:
+    """Bytes per 300 B session with a 90 B client description."""
+    client = redis.Redis.from_url(uri)
+    data = data_of(300)
+    rows: dict[str, Any] = {}
+
+    def measure(title: str, fill: Callable[[int], None], number: int = 20_000) -> None:
+        client.flushdb()
+        before: Any = client.info("memory")
+        fill(number)
+        after: Any = client.info("memory")
+        rows[title] = {"bytes": round((after["used_memory"] - before["used_memory"]) / number)}
+
+    def bare(number: int) -> None:
+        for _ in range(number):
+            contenders.floor_create(client, data)
+
+    measure("bare SET EX", bare)
+    for is_crypt in (False, True):
+        module = SessionModule(
+            "redis", redis_uri=uri, is_session_crypt=is_crypt, session_aes_secret=b"s" * 32
+        )
+        for per_key in (10, 1):
+            title = "this, %s, %d per key" % ("encrypted" if is_crypt else "plain", per_key)
+            measure(title, _filler(module, data, per_key))
+    client.flushdb()
+    client.close()
+    return {"memory per 300 B session": {"floor": "bare SET EX", "rows": rows}}
+
+
+def _filler(module: SessionModule, data: dict[str, Any], per_key: int) -> Callable[[int], None]:
+    from django_jam_sessions.codec import ENGINE
+    from django_jam_sessions.operations import Meta
+    from django_jam_sessions.serialization import serialize
+    from django_jam_sessions.steps import run
+
+    body, client = serialize(data), "x" * 88  # and two quotes
+
+    def fill(number: int) -> None:
+        for count in range(number):
+            key = str(10_000 + count // per_key)
+            session_id = module.operations.new_id(key, None)
+            meta = Meta(key, client)
+            run(
+                module.backend,
+                module.operations.create(session_id, ENGINE, meta, body, 1_209_600_000),
+            )
+
+    return fill
+
+
+def whole_requests(uri: str, directory: Path, rounds: int) -> Section:
+    from . import requests
+
+    return requests.measure(uri, rounds)
+
+
+def growth(uri: str, directory: Path, rounds: int) -> Section:
+    """The same work among more and more sessions."""
+    sizes = (
+        (1_000, 10_000, 100_000, 1_000_000) if os.environ.get("FULL") else (1_000, 10_000, 100_000)
+    )
+    rows: dict[str, dict[str, float]] = {}
+    client = redis.Redis.from_url(uri)
+    module = configured.current()
+    filler = _filler(module, data_of(300), 10)
+    count = 0
+    for size in sizes:
+        filler(size - count)
+        count = size
+        contender = contenders.engine(SessionStore, data_of(300))
+        times = timing.rounds({OURS: contender.load_save}, number=300, repeat=rounds)
+        rows["%d" % size] = timing.summary(times, OURS)[OURS]
+    client.flushdb()
+    client.close()
+    return {"growth: load + save, sessions in the store": {"floor": None, "rows": rows}}
+
+
+def growth_on_json(uri: str, directory: Path, rounds: int) -> Section:
+    """The JSON backend and Django's file engine among more and more sessions."""
+    from django.contrib.sessions.backends.file import SessionStore as FileStore
+
+    sizes = (100, 1_000, 10_000, 100_000) if os.environ.get("FULL") else (100, 1_000, 10_000)
+    rows: dict[str, Any] = {}
+    path = directory / "growing"
+    module = SessionModule("json", json_path=path)
+    filler = _filler(module, data_of(300), 10)
+    count = 0
+    for size in sizes:
+        filler(size - count)
+        count = size
+        calls = {
+            "Django file": contenders.engine(FileStore, data_of(300)).load_save,
+            ON_JSON: contenders.ours(data_of(300), JSON_PATH=path).load_save,
+        }
+        times = timing.rounds(calls, number=100, repeat=rounds)
+        rows.update(
+            {
+                "%s, %d" % item: row
+                for item, row in _named(timing.summary(times, "Django file"), size)
+            }
+        )
+    return {"growth on JSON: load + save, sessions in the directory": {"floor": None, "rows": rows}}
+
+
+def _named(summary: dict[str, Any], size: int) -> list[tuple[tuple[str, int], Any]]:
+    return [((name, size), row) for name, row in summary.items()]
+
+
+ALL = [
+    blocking,
+    in_flight,
+    thousand_of_one_key,
+    whole_requests,
+    growth,
+    growth_on_json,
+    memory,
+]
