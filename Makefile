@@ -10,7 +10,7 @@ ready = $(VENV)/.ready
 .PHONY: demo test lint types unit bench format clean
 
 demo: $(ready)
-	$(bin)/python -m testproject demo --port $(PORT) \
+	$(bin)/python testproject/manage.py demo --port $(PORT) \
 		$(if $(REDIS_URI),--redis-uri '$(REDIS_URI)') $(if $(SERVER),--server $(SERVER))
 
 test: lint types unit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -114,6 +115,23 @@ def test_the_demo_shows_what_the_readme_promises(demo: Any) -> None:
     assert not any(value and value in text for value in ids)
     if shared:
         manage(project, "clearsessions_by_key", "--all", "--noinput", uri=shared)
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ([], []),
+        (["REDIS_URI=redis://h/1"], ["--redis-uri", "redis://h/1"]),
+        (["SERVER=embedded-valkey"], ["--server", "embedded-valkey"]),
+    ],
+)
+def test_make_demo_is_that_command(given: list[str], options: list[str]) -> None:
+    """The tests here run it with their own Python."""
+    done = subprocess.run(
+        ["make", "-n", "demo", "PORT=8123", *given], cwd=ROOT, capture_output=True, text=True
+    )
+    words = shlex.split(done.stdout.replace("\\\n", " ").splitlines()[-1])
+    assert words[1:] == ["testproject/manage.py", "demo", "--port", "8123", *options]
 
 
 def test_a_demo_whose_store_is_out_says_so(project: Path) -> None:
