@@ -39,7 +39,7 @@ def main() -> None:
             for section in sections.ALL:
                 print("…", section.__name__, file=sys.stderr, flush=True)  # noqa: T201
                 results["work"].update(section(uri, directory, ROUNDS))
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+                (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, HERE)
 
 

@@ -35,7 +35,7 @@ def blocking(uri: str, directory: Path, rounds: int) -> Section:
             **_ours(uri, directory, data),
             **contenders.peers(data),
         }
-        number = {"300 B": 300, "4 KB": 200, "64 KB": 40}[title]
+        number = {"300 B": 100, "4 KB": 50, "64 KB": 10}[title]
         floor = FLOOR if title == "300 B" else JSON_FLOOR
         work = {name: each.load_save for name, each in all_.items()}
         found["load + save, blocking, " + title] = _measure(work, floor, number, rounds)
@@ -71,7 +71,7 @@ def in_flight(uri: str, directory: Path, rounds: int) -> Section:
             SEALED: contenders.async_engine(_sealed_store(uri), data),
             **contenders.async_peers(data),
         }
-        times = timing.async_rounds(calls, number=400, repeat=rounds, in_flight=number)
+        times = timing.async_rounds(calls, number=256, repeat=rounds, in_flight=number)
         title = "load + save, async, %d in flight, 300 B" % number
         found[title] = {"floor": FLOOR, "rows": timing.summary(times, FLOOR)}
     return found
