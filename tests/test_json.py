@@ -14,7 +14,8 @@ import pytest
 
 from django_jam_sessions import SessionModule, SessionNotFoundError, SessionStoreUnavailable, codec
 from django_jam_sessions.backends.base import expired
-from django_jam_sessions.backends.json import JSONBackend, from_document
+from django_jam_sessions.backends.documents import from_document
+from django_jam_sessions.backends.json import JSONBackend
 from django_jam_sessions.codec import Place
 
 
