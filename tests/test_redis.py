@@ -365,7 +365,7 @@ def test_clients_close_with_their_loops_and_none_is_left(module: SessionModule) 
     assert isinstance(backend, RedisBackend)
     for _ in range(100):
         assert asyncio.run(module.get(session_id)) == {"a": 1}
-    assert len(backend.redis._async._clients) == 0
+    assert len(backend.redis._async._lines) == 0
 
 
 def test_a_loop_that_was_closed_without_a_word_is_dropped(module: SessionModule) -> None:
@@ -373,13 +373,13 @@ def test_a_loop_that_was_closed_without_a_word_is_dropped(module: SessionModule)
     assert isinstance(backend, RedisBackend)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(module.get("0" * 40, None))
-    client, _ = backend.redis._async._clients[loop]
-    loop.run_until_complete(client.connection_pool.disconnect())
+    line, _ = backend.redis._async._lines[loop]
+    loop.run_until_complete(line.aclose())
     loop.run_until_complete(asyncio.sleep(0))  # transports close a turn later
     loop.close()
     asyncio.run(module.get("0" * 40, None))
-    assert len(backend.redis._async._clients) == 0
-    del client
+    assert len(backend.redis._async._lines) == 0
+    del line
     gc.collect()
 
 

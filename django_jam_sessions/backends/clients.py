@@ -21,12 +21,12 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from .lines import MAX_CONNECTIONS, POOL_TIMEOUT, line, lines
+
 Factory = Callable[[bool], Any]
 """Takes is_async, returns a client of redis.asyncio or of redis."""
 
 TIMEOUT = 1.0  # seconds, to connect and to read
-MAX_CONNECTIONS = 50  # per process and per event loop; who comes later waits
-POOL_TIMEOUT = 20.0  # seconds that they wait
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 
@@ -142,15 +142,15 @@ class SyncClients:
 
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
-        self._client: Any = None
+        self._lines: Any = None
         self._pid = 0
 
     def get(self) -> Any:
+        """What lines() returns."""
         if self._pid != os.getpid():
-            client = self._factory(False)
-            self._client, self._pid = client, os.getpid()
-            weakref.finalize(self, _close, client, self._pid)
-        return self._client
+            self._lines, self._pid = lines(self._factory(False)), os.getpid()
+            weakref.finalize(self, _close, self._lines, self._pid)
+        return self._lines
 
 
 def _parts_of(client: Any) -> list[Any]:
@@ -162,10 +162,10 @@ def _parts_of(client: Any) -> list[Any]:
     return [client, pool, *(manager.sentinels if manager else ())]
 
 
-def _close(client: Any, pid: int) -> None:
+def _close(lines: Any, pid: int) -> None:
     if pid == os.getpid():  # in a forked child the sockets are the parent's
         with contextlib.suppress(redis.RedisError, OSError):
-            for each in _parts_of(client):
+            for each in [lines, *_parts_of(lines.client)]:
                 each.close()
 
 
@@ -178,30 +178,31 @@ class AsyncClients:
 
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
-        self._clients: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None, None]]] = {}
+        self._lines: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None, None]]] = {}
 
     async def get(self) -> Any:
+        """What line() returns."""
         loop = asyncio.get_running_loop()
         try:
-            return self._clients[loop][0]
+            return self._lines[loop][0]
         except KeyError:
             return await self._make(loop)
 
     async def _make(self, loop: asyncio.AbstractEventLoop) -> Any:
-        for closed in [other for other in self._clients if other.is_closed()]:
+        for closed in [other for other in self._lines if other.is_closed()]:
             self.forget(closed)
-        client = self._factory(True)
-        lifetime = _lifetime(client, loop, weakref.ref(self))
-        self._clients[loop] = client, lifetime
+        made = line(self._factory(True))
+        lifetime = _lifetime(made, loop, weakref.ref(self))
+        self._lines[loop] = made, lifetime
         await lifetime.__anext__()
-        return client
+        return made
 
     def forget(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._clients.pop(loop, None)
+        self._lines.pop(loop, None)
 
 
 async def _lifetime(
-    client: Any, loop: asyncio.AbstractEventLoop, clients: weakref.ref[AsyncClients]
+    line: Any, loop: asyncio.AbstractEventLoop, clients: weakref.ref[AsyncClients]
 ) -> AsyncGenerator[None, None]:
     # A weak reference: in a cycle the connections would be finalized before they are closed.
     try:
@@ -209,5 +210,5 @@ async def _lifetime(
     finally:
         if (owner := clients()) is not None:
             owner.forget(loop)
-        for each in _parts_of(client):
+        for each in [line, *_parts_of(line.client)]:
             await each.aclose()

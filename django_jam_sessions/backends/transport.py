@@ -8,20 +8,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis
-import redis.asyncio
-from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException
 
 from ..exceptions import SessionStoreUnavailable
 from .clients import AsyncClients, Factory, SyncClients
+from .lines import Argument, Command, Reply
 from .scripts import Script
 
-Reply = Any
-"""What redis-py returns: int, bytes, None or a list."""
-
-Argument = str | bytes | int
 ERRORS = (redis.RedisError, RedisClusterException, OSError)
-LOST = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, OSError)
-"""The call may have been carried out or not. Each of ours may be repeated."""
+LOST = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+    RedisClusterException,
+    OSError,
+)
+"""The call may have been carried out or not, or another server is the one to ask. Each of ours may
+be repeated."""
 
 
 class Transport:
@@ -34,11 +37,11 @@ class Transport:
 
     def command(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
         try:
-            client = self._sync.get()
+            lines = self._sync.get()
             try:
-                return _exchange(client, arguments, options)
+                return lines.ask(*arguments, **options)
             except LOST:
-                reply = _exchange(client, arguments, options)
+                reply = lines.ask(*arguments, **options)
                 return gone if reply == 0 and gone is not None else reply
         except ERRORS as error:
             raise _typed(error) from error
@@ -46,11 +49,11 @@ class Transport:
     async def acommand(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
         """See command()."""
         try:
-            client = await self._async.get()
+            line = await self._async.get()
             try:
-                return await _aexchange(client, arguments, options)
+                return await line.ask(*arguments, **options)
             except LOST:
-                reply = await _aexchange(client, arguments, options)
+                reply = await line.ask(*arguments, **options)
                 return gone if reply == 0 and gone is not None else reply
         except ERRORS as error:
             raise _typed(error) from error
@@ -77,8 +80,7 @@ class Transport:
     ) -> list[Reply]:
         """The script's reply for each of ``keys``, in one round trip (per node)."""
         with _typed_errors():
-            pipeline = _queued(self._sync.get(), script, keys, arguments)
-            replies = pipeline.execute(raise_on_error=False) if keys else []
+            replies = self._sync.get().ask_all(_calls(script, keys, arguments))
         return [
             self.script(script, key, arguments) if isinstance(reply, Exception) else reply
             for key, reply in zip(keys, replies, strict=True)
@@ -89,8 +91,8 @@ class Transport:
     ) -> list[Reply]:
         """See many()."""
         with _typed_errors():
-            pipeline = _queued(await self._async.get(), script, keys, arguments)
-            replies = await pipeline.execute(raise_on_error=False) if keys else []
+            line = await self._async.get()
+            replies = await line.ask_all(_calls(script, keys, arguments))
         return [
             await self.ascript(script, key, arguments) if isinstance(reply, Exception) else reply
             for key, reply in zip(keys, replies, strict=True)
@@ -99,7 +101,7 @@ class Transport:
     def keys(self, pattern: str, count: int, cursor: str) -> tuple[list[bytes], str]:
         """A SCAN's page of keys and the next cursor, '' at the end; on a cluster node by node."""
         with _typed_errors():
-            nodes = _primaries(self._sync.get())
+            nodes = _primaries(self._sync.get().client)
         index, position = _position(cursor)
         command = ("SCAN", position, "MATCH", pattern, "COUNT", count)
         return _page(self.command(*command, **_target(nodes, index)), index, nodes)
@@ -107,7 +109,7 @@ class Transport:
     async def akeys(self, pattern: str, count: int, cursor: str) -> tuple[list[bytes], str]:
         """See keys()."""
         with _typed_errors():
-            client = await self._async.get()
+            client = (await self._async.get()).client
             if hasattr(client, "get_primaries"):
                 await client.initialize()
             nodes = _primaries(client)
@@ -136,54 +138,8 @@ def _typed_errors() -> Iterator[None]:
         raise _typed(error) from error
 
 
-def _exchange(client: Any, arguments: tuple[Argument, ...], options: dict[str, Any]) -> Reply:
-    """One command and its reply, on a connection of the client's pool.
-
-    For what it does beyond that, retries and metrics, Redis.execute_command() takes as long as the
-    rest of a call together. A client of another class, a cluster's above all, is asked itself.
-    """
-    if type(client) is not redis.Redis:
-        return client.execute_command(*arguments, **options)
-    pool: Any = client.connection_pool
-    connection: Any = pool.get_connection()
-    try:
-        connection.send_command(*arguments)
-        return connection.read_response()
-    except ResponseError:
-        raise
-    except BaseException:  # a reply may be on its way yet: nobody must read it as their own
-        connection.disconnect()
-        raise
-    finally:
-        pool.release(connection)
-
-
-async def _aexchange(
-    client: Any, arguments: tuple[Argument, ...], options: dict[str, Any]
-) -> Reply:
-    """See _exchange()."""
-    if type(client) is not redis.asyncio.Redis:
-        return await client.execute_command(*arguments, **options)
-    pool: Any = client.connection_pool
-    connection: Any = await pool.get_connection()
-    try:
-        await connection.send_command(*arguments)
-        return await connection.read_response()
-    except ResponseError:
-        raise
-    except BaseException:  # cancelled, too
-        await connection.disconnect(nowait=True)
-        raise
-    finally:
-        await pool.release(connection)
-
-
-def _queued(client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-    is_cluster = hasattr(client, "get_primaries")
-    pipeline = client.pipeline() if is_cluster else client.pipeline(transaction=False)
-    for key in keys:
-        pipeline.execute_command("EVALSHA", script.sha, 1, key, *arguments)
-    return pipeline
+def _calls(script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Command]:
+    return [("EVALSHA", script.sha, 1, key, *arguments) for key in keys]
 
 
 def _primaries(client: Any) -> list[Any]:
