@@ -5,6 +5,7 @@ Each contender is a pair of functions: load and save one session, and create one
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from django_jam_sessions.engine import SessionStore
 from .site import ENGINES
 
 TTL = 1_209_600
+SESSIONS = 256
 Call = Callable[[], Any]
 
 
@@ -35,19 +37,27 @@ def floor(uri: str, data: dict[str, Any]) -> Contender:
     """A bare GET and SET EX of the same bytes, by redis-py with hiredis."""
     client = redis.Redis.from_url(uri)
     body = json.dumps(data, separators=(",", ":")).encode()
-    client.set("floor", body, ex=TTL)
+    keys = itertools.cycle(_floor_keys(client, body))
 
     def load_save() -> None:
-        client.get("floor")
-        client.set("floor", body, ex=TTL)
+        key = next(keys)
+        client.get(key)
+        client.set(key, body, ex=TTL)
 
     def create() -> None:
         client.set("floor:%s" % os.urandom(8).hex(), body, ex=TTL)
 
     def cycle() -> None:
-        client.set("floor", body, ex=TTL)
+        client.set(next(keys), body, ex=TTL)
 
     return Contender(load_save, create, cycle)
+
+
+def _floor_keys(client: Any, body: bytes) -> list[str]:
+    keys = ["floor:%s" % os.urandom(16).hex() for _ in range(SESSIONS)]
+    for key in keys:
+        client.set(key, body, ex=TTL)
+    return keys
 
 
 def floor_create(client: Any, data: dict[str, Any]) -> None:
@@ -59,46 +69,42 @@ def floor_create(client: Any, data: dict[str, Any]) -> None:
 def json_floor(uri: str, data: dict[str, Any]) -> Contender:
     """The floor, and the standard library's json both ways."""
     client = redis.Redis.from_url(uri)
-    client.set("floor", json.dumps(data, separators=(",", ":")), ex=TTL)
+    body = json.dumps(data, separators=(",", ":")).encode()
+    keys = itertools.cycle(_floor_keys(client, body))
 
     def load_save() -> None:
-        found: Any = client.get("floor")
+        key = next(keys)
+        found: Any = client.get(key)
         read = json.loads(found)
-        client.set("floor", json.dumps(read, separators=(",", ":")), ex=TTL)
+        client.set(key, json.dumps(read, separators=(",", ":")), ex=TTL)
 
     return Contender(load_save)
 
 
 def engine(store_class: Any, data: dict[str, Any]) -> Contender:
-    """Any Django engine, used as a request uses it."""
-    first = store_class()
-    first.update(data)
-    first.save()
-    keys = [first.session_key]
-    count = [0]
+    """Any Django engine, used as a request uses it; one session after another, as users come."""
+    stores = [store_class() for _ in range(SESSIONS)]
+    for number, store in enumerate(stores):
+        store.update({**data, "_auth_user_id": str(number)})
+        store.save()
+    keys = [store.session_key for store in stores]
+    count = itertools.count()
 
     def load_save() -> None:
-        store = store_class(keys[0])
-        count[0] += 1
-        store["count"] = count[0]
+        number = next(count)
+        store = store_class(keys[number % SESSIONS])
+        store["count"] = number
         store.save()
 
     def create() -> None:
         store = store_class()
-        store.update(data)
+        store.update({**data, "_auth_user_id": str(next(count))})
         store.save()
 
-    cycled = store_class()
-    cycled.update(data)
-    cycled.save()
-    last = [cycled.session_key]
-
     def cycle() -> None:
-        store = store_class(last[0])
-        store.cycle_key()
-        last[0] = store.session_key
+        stores[next(count) % SESSIONS].cycle_key()  # it is loaded, as it is when a user signs in
 
-    return Contender(load_save, create, cycle)
+    return Contender(load_save, create, None if "cookies" in store_class.__module__ else cycle)
 
 
 def ours(data: dict[str, Any], **jam_settings: Any) -> Contender:
@@ -145,10 +151,13 @@ def async_floor(uri: str, data: dict[str, Any]) -> Call:
     pool: Any = redis.asyncio.BlockingConnectionPool.from_url(uri, max_connections=50)
     client = redis.asyncio.Redis(connection_pool=pool)
     body = json.dumps(data, separators=(",", ":")).encode()
+    with redis.Redis.from_url(uri) as blocking:
+        keys = itertools.cycle(_floor_keys(blocking, body))
 
     async def load_save() -> None:
-        await client.get("floor")
-        await client.set("floor", body, ex=TTL)
+        key = next(keys)
+        await client.get(key)
+        await client.set(key, body, ex=TTL)
 
     return load_save
 
@@ -156,17 +165,17 @@ def async_floor(uri: str, data: dict[str, Any]) -> Call:
 def async_engine(store_class: Any, data: dict[str, Any]) -> Call:
     """Each call has a session of its own, so that none waits for another's merge."""
     keys = []
-    for _ in range(256):
+    for number in range(SESSIONS):
         store = store_class()
-        store.update(data)
+        store.update({**data, "_auth_user_id": str(number)})
         store.save()
         keys.append(store.session_key)
-    count = [0]
+    count = itertools.count()
 
     async def load_save() -> None:
-        count[0] += 1
-        store = store_class(keys[count[0] % 256])
-        await store.aset("count", count[0])
+        number = next(count)
+        store = store_class(keys[number % SESSIONS])
+        await store.aset("count", number)
         await store.asave()
 
     return load_save

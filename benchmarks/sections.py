@@ -184,12 +184,9 @@ def _filler(module: SessionModule, data: dict[str, Any], per_key: int) -> Callab
     def fill(number: int) -> None:
         for count in range(number):
             key = str(10_000 + count // per_key)
-            session_id = module.operations.new_id(key, None)
-            meta = Meta(key, client)
-            run(
-                module.backend,
-                module.operations.create(session_id, ENGINE, meta, body, 1_209_600_000),
-            )
+            issued = module.operations.issue(key, ENGINE, None)
+            steps = module.operations.create(issued, Meta(key, client), body, 1_209_600_000)
+            run(module.backend, steps)
 
     return fill
 

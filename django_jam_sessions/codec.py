@@ -22,7 +22,6 @@ SECRET_LENGTH = 25  # 129 bits
 FIELD_LENGTH = 25  # 16 bytes in base36
 MAX_FACTORY_LENGTH = 128
 LOCATORS: int = 36**LOCATOR_LENGTH
-SECRETS: int = 36**SECRET_LENGTH
 
 ENGINE = b"e"
 MODULE = b"m"
@@ -32,11 +31,14 @@ FORMAT = b"\x01"
 # RFC 6265 allows more in a cookie, RFC 9110 in a header; this is what both allow unquoted.
 _FACTORY_VALUE = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,%d}" % MAX_FACTORY_LENGTH)
 _SESSION_ID = re.compile(
-    r"([0-9a-z]{%d})((?:%s)?[0-9a-z]{%d})" % (LOCATOR_LENGTH, _FACTORY_VALUE.pattern, SECRET_LENGTH)
+    r"[0-9a-z]{%d}(?:%s)?[0-9a-z]{%d}" % (LOCATOR_LENGTH, _FACTORY_VALUE.pattern, SECRET_LENGTH)
 )
 _HANDLE = re.compile(r"([0-9a-z]{%d})\.([0-9a-z]{%d})" % (LOCATOR_LENGTH, FIELD_LENGTH))
 _LOCATOR = re.compile(r"[0-9a-z]{%d}" % LOCATOR_LENGTH)
 
+# Each random byte is a character, but for the last four: 256 is no multiple of 36.
+_CHARACTERS = (ALPHABET * 8).encode()[:256]
+_UNEVEN = bytes(range(252, 256))
 _TRIPLES = [a + b + c for a in ALPHABET for b in ALPHABET for c in ALPHABET]
 
 
@@ -55,6 +57,16 @@ class Place(NamedTuple):
     issuer: bytes | None = None
 
 
+class Issued(NamedTuple):
+    """A session id that nobody holds yet, and its place."""
+
+    id: str
+    place: Place
+
+    def __repr__(self) -> str:
+        return "<Issued>"  # the id is a secret
+
+
 class Record(NamedTuple):
     """One stored session. Times are milliseconds of the Unix epoch, by the store's clock."""
 
@@ -70,6 +82,10 @@ class Record(NamedTuple):
 
     def __repr__(self) -> str:
         return "<Record %s>" % self.version.hex()  # what it holds is nobody's business
+
+    def written(self, version: bytes) -> Record:
+        """This record after a write of that version."""
+        return Record._make((*self[:2], version, *self[3:]))
 
 
 class Change(NamedTuple):
@@ -90,7 +106,17 @@ def base36(number: int, length: int) -> str:
     for _ in range(-(-length // 3)):
         number, triple = divmod(number, 46656)
         digits.append(_TRIPLES[triple])
-    return "".join(reversed(digits))[-length:]
+    digits.reverse()
+    return "".join(digits)[-length:]
+
+
+def _locator_text(number: int) -> str:
+    """base36() of a locator, unrolled: every operation needs one."""
+    number, e = divmod(number, 46656)
+    number, d = divmod(number, 46656)
+    number, c = divmod(number, 46656)
+    a, b = divmod(number, 46656)
+    return _TRIPLES[a] + _TRIPLES[b] + _TRIPLES[c] + _TRIPLES[d] + _TRIPLES[e]
 
 
 def new_version() -> bytes:
@@ -100,17 +126,19 @@ def new_version() -> bytes:
 
 
 def new_secret() -> str:
-    # 24 bytes over 36**25 leave a bias below 2**-62.
-    return base36(int.from_bytes(os.urandom(24), "big") % SECRETS, SECRET_LENGTH)
+    while True:  # as good as never twice
+        characters = os.urandom(32).translate(_CHARACTERS, _UNEVEN)
+        if len(characters) >= SECRET_LENGTH:
+            return characters[:SECRET_LENGTH].decode()
 
 
 def random_locator() -> str:
-    return base36(int.from_bytes(os.urandom(16), "big") % LOCATORS, LOCATOR_LENGTH)
+    return locator_of(os.urandom(16))
 
 
 def locator_of(digest: bytes) -> str:
-    """The locator that a 32-byte digest stands for."""
-    return base36(int.from_bytes(digest, "big") % LOCATORS, LOCATOR_LENGTH)
+    """The locator that a digest, or as many random bytes, stand for."""
+    return _locator_text(int.from_bytes(digest, "big") % LOCATORS)
 
 
 def plain_locator(session_key: str) -> str:
@@ -123,9 +151,9 @@ def _hash(rest: str) -> tuple[bytes, int]:
     return digest[:16], int.from_bytes(digest[16:], "big")
 
 
-def new_id(locator: str, factory: Callable[[], str] | None = None) -> str:
+def issue(locator: str, issuer: bytes, factory: Callable[[], str] | None = None) -> Issued:
     """A fresh session id for ``locator``; raises ValueError for a value that no id can carry."""
-    value = ""
+    rest = new_secret()
     if factory is not None:
         value = factory()
         if not isinstance(value, str) or not _FACTORY_VALUE.fullmatch(value):
@@ -133,19 +161,19 @@ def new_id(locator: str, factory: Callable[[], str] | None = None) -> str:
                 "id_factory must return a str of 1 to %d characters out of letters, digits and "
                 "'._~+/=:@-'." % MAX_FACTORY_LENGTH
             )
-    rest = value + new_secret()
-    masked = (int(locator, 36) + _hash(rest)[1]) % LOCATORS
-    return base36(masked, LOCATOR_LENGTH) + rest
+        rest = value + rest
+    field, mask = _hash(rest)
+    masked = _locator_text((int(locator, 36) + mask) % LOCATORS)
+    return Issued(masked + rest, Place(locator, field, issuer))
 
 
 def place_of(session_id: object, issuer: bytes | None = None) -> Place | None:
     """Where the record of ``session_id`` lives, None for what can't be an id of ours."""
-    match = _SESSION_ID.fullmatch(session_id) if isinstance(session_id, str) else None
-    if match is None:
+    if not isinstance(session_id, str) or _SESSION_ID.fullmatch(session_id) is None:
         return None
-    masked, rest = match.groups()
-    field, mask = _hash(rest)
-    return Place(base36((int(masked, 36) - mask) % LOCATORS, LOCATOR_LENGTH), field, issuer)
+    field, mask = _hash(session_id[LOCATOR_LENGTH:])
+    masked = int(session_id[:LOCATOR_LENGTH], 36)
+    return Place(_locator_text((masked - mask) % LOCATORS), field, issuer)
 
 
 def handle_of(locator: str, field: bytes) -> str:
@@ -184,20 +212,24 @@ MAX_META_BYTES = 0xFFFF
 
 
 def pack(record: Record) -> bytes:
-    if len(record.meta) > MAX_META_BYTES:
+    issuer, secret_id, version, expires, absolute, created, last_seen, meta, body = record
+    if len(meta) > MAX_META_BYTES:
         raise ValueError("The session's client description is over 64 KiB.")
-    header = _HEADER.pack(
-        FORMAT,
-        record.issuer,
-        record.secret_id,
-        record.version,
-        *divmod(record.expires, 1 << 32),
-        *divmod(record.absolute, 1 << 32),
-        *divmod(record.created, 1 << 32),
-        *divmod(record.last_seen, 1 << 32),
-        len(record.meta),
+    return b"".join(
+        (
+            FORMAT,
+            issuer,
+            secret_id,
+            version,
+            expires.to_bytes(6, "big"),
+            absolute.to_bytes(6, "big"),
+            created.to_bytes(6, "big"),
+            last_seen.to_bytes(6, "big"),
+            len(meta).to_bytes(2, "big"),
+            meta,
+            body,
+        )
     )
-    return header + record.meta + record.body
 
 
 def unpack(value: bytes) -> Record | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 from django.core.signals import setting_changed
 
+from .backends.base import Backend
 from .conf import conf
 from .module import SessionModule
+from .operations import Operations
 
 RELEVANT = {
     "JAM_SESSIONS",
@@ -18,11 +21,22 @@ RELEVANT = {
 }
 
 
+class EngineSettings(NamedTuple):
+    """What a SessionStore asks for at each request, found once."""
+
+    backend: Backend
+    operations: Operations
+    session_key: Callable[[dict[str, Any]], object] | None
+    session_ttl: float | None
+    id_factory: Callable[[], str] | None
+
+
 class ConfiguredSessions:
     """Stands for a module that is built on first use, and anew when a test overrides settings."""
 
     def __init__(self) -> None:
         self._module: SessionModule | None = None
+        self._engine: EngineSettings | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.current(), name)
@@ -33,9 +47,17 @@ class ConfiguredSessions:
             self._module = SessionModule(**conf.module_arguments())
         return self._module
 
+    def engine(self) -> EngineSettings:
+        """What the session engine needs of the settings."""
+        if self._engine is None:
+            module = self.current()
+            settings = conf.session_key, conf.session_ttl, conf.id_factory
+            self._engine = EngineSettings(module.backend, module.operations, *settings)
+        return self._engine
+
     def forget(self, *, setting: str, **kwargs: Any) -> None:
         if setting in RELEVANT:
-            self._module = None
+            self._module = self._engine = None
 
 
 configured = ConfiguredSessions()

@@ -20,8 +20,7 @@ from django.contrib.sessions.backends.base import CreateError, SessionBase, Upda
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.utils.asyncio import async_unsafe
 
-from .codec import ENGINE, new_id, place_of
-from .conf import conf
+from .codec import ENGINE, Issued, issue, place_of
 from .configured import configured
 from .exceptions import SessionStoreUnavailable
 from .merge import merge
@@ -36,51 +35,55 @@ CONFLICTS_END = 5.0  # seconds that a save may spend on merging
 class SessionStore(SessionBase):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
-        module = configured.current()
-        self._backend, self._operations = module.backend, module.operations
+        self._settings = settings = configured.engine()
+        self._backend, self._operations = settings.backend, settings.operations
         self._stored: Stored | None = None  # as it was loaded, or last written by this store
         self._replaces = False  # clear() was called: what others wrote meanwhile is not merged
         self._owner_stored: str | None = None
-        self._allocated: tuple[str, str] | None = None  # an owner, and the id for it
+        self._allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
         self._failure: SessionStoreUnavailable | None = None
         self.flushed = False  # what the middleware asks before it deletes the cookie
 
     # The id
 
     def _get_session_key(self) -> str | None:
-        session_key = self._stored_key
         data = self.__dict__.get("_session_cache")
-        owner = None if data is None else _owner(data)
+        owner = None if data is None else self._owner(data)
         if owner is None or not self._is_new(owner):
-            return session_key
-        return self._allocate(owner)
+            return self._stored_key
+        return self._allocate(owner).id
+
+    def _set_session_key(self, value: str | None) -> None:
+        """What can be no id, by Django's rule, is None."""
+        self._stored_key = value if value and len(value) >= 8 else None
 
     session_key = property(_get_session_key)
-    _session_key = property(_get_session_key, SessionBase._set_session_key)
+    _session_key = property(_get_session_key, _set_session_key)
 
-    def _allocate(self, owner: str) -> str:
+    def _allocate(self, owner: str) -> Issued:
         """The new id of a session that is this owner's from now on: the same one until stored."""
         if self._allocated is None or self._allocated[0] != owner:
-            self._allocated = owner, self._new_key(owner)
+            self._allocated = owner, self._issue(owner)
         return self._allocated[1]
-
-    @property
-    def _stored_key(self) -> str | None:
-        session_key: str | None = super()._get_session_key()
-        return session_key
 
     def _is_new(self, owner: str) -> bool:
         """Whether a session of this owner must move from where it is stored, if it is."""
         if self._stored is not None:
-            if owner != self._owner_stored and conf.session_key is not None:
+            if owner != self._owner_stored and self._settings.session_key is not None:
                 # The function of the settings may have come to another answer since: ask it again.
-                self._owner_stored = _owner(self._loads(self._stored) or {})
+                self._owner_stored = self._owner(self._loads(self._stored) or {})
             return owner != self._owner_stored
         place = place_of(self._stored_key)
         return place is None or place.locator not in self._operations.cipher.locators(owner)
 
-    def _new_key(self, owner: str | None) -> str:
-        return self._operations.new_id(owner, conf.id_factory)
+    def _issue(self, owner: str | None) -> Issued:
+        return self._operations.issue(owner, ENGINE, self._settings.id_factory)
+
+    def _owner(self, data: dict[str, Any]) -> str | None:
+        """Whose session this is: the user's pk, or what the function in the settings says."""
+        function = self._settings.session_key
+        owner = data.get(AUTH_USER_ID) if function is None else function(data)
+        return None if owner is None or owner == "" else str(owner)
 
     # Blocking
 
@@ -193,7 +196,7 @@ class SessionStore(SessionBase):
         stored = yield from self._operations.load(self._stored_key, ENGINE)
         data = None if stored is None else self._loads(stored)
         if stored is None or data is None:
-            self._session_key = None
+            self._stored_key = None
             self._forget()
             return {}
         self._remember(stored, data)
@@ -201,9 +204,9 @@ class SessionStore(SessionBase):
 
     def _remember(self, stored: Stored, data: dict[str, Any]) -> None:
         self._stored = stored
-        self._owner_stored = _owner(data)
+        self._owner_stored = self._owner(data)
         self._allocated = None
-        self._session_key = stored.id
+        self._stored_key = stored.id
 
     def _data(self, no_load: bool = False) -> Steps[dict[str, Any]]:
         """What SessionBase._get_session() does."""
@@ -220,14 +223,13 @@ class SessionStore(SessionBase):
 
     def _create(self) -> Steps[None]:
         data = yield from self._data(no_load=True)
-        owner = _owner(data)
+        owner = self._owner(data)
         body, ttl = self._dumps(data), self._ttl(data)
-        key = self._allocated[1] if self._allocated and self._allocated[0] == owner else None
         stored = None
         while stored is None:
-            key = key or self._new_key(owner)
-            stored = yield from self._operations.create(key, ENGINE, Meta(owner), body, ttl)
-            key = None
+            allocated, self._allocated = self._allocated, None
+            issued = allocated[1] if allocated and allocated[0] == owner else self._issue(owner)
+            stored = yield from self._operations.create(issued, Meta(owner), body, ttl)
         self._remember(stored, data)
         self._replaces = False
         self.modified = True
@@ -255,7 +257,7 @@ class SessionStore(SessionBase):
     def _write(self, data: dict[str, Any], cycle: bool = False) -> Steps[bool]:
         """Store the data, merged with what others stored meanwhile; False where it was ended."""
         stored = self._stored or (yield from self._adopt())
-        deadline = time.monotonic() + CONFLICTS_END
+        deadline = None
         while stored is not None:
             done, now_stored = yield from self._attempt(stored, data, cycle)
             if now_stored is None:
@@ -264,6 +266,7 @@ class SessionStore(SessionBase):
                 self._remember(now_stored, data)
                 self._replaces = False
                 return True
+            deadline = deadline or time.monotonic() + CONFLICTS_END
             if time.monotonic() > deadline:
                 raise SessionStoreUnavailable("Others kept writing to this session.")
             merged = self._merged(stored, data, now_stored)
@@ -277,26 +280,26 @@ class SessionStore(SessionBase):
         self, stored: Stored, data: dict[str, Any], cycle: bool
     ) -> Steps[tuple[bool, Stored | None]]:
         """Whether it was written, and what is stored now."""
-        body, ttl, owner = self._dumps(data), self._ttl(data), _owner(data)
+        body, ttl, owner = self._dumps(data), self._ttl(data), self._owner(data)
         if cycle or (owner is not None and self._is_new(owner)):
             client = self._operations.meta(stored).client
-            new_key = self._next_key(stored, owner)
+            issued = self._next_id(stored, owner)
             is_sign_in = owner is not None and self._owner_stored is None
             return (
                 yield from self._operations.move(
-                    stored, new_key, Meta(owner, client), body, ttl, is_sign_in=is_sign_in
+                    stored, issued, Meta(owner, client), body, ttl, is_sign_in=is_sign_in
                 )
             )
         if body == stored.body and not self._replaces:
             return (yield from self._operations.touch(stored, ttl))
         return (yield from self._operations.replace(stored, body, ttl))
 
-    def _next_key(self, stored: Stored, owner: str | None) -> str:
+    def _next_id(self, stored: Stored, owner: str | None) -> Issued:
         if owner is not None and self._is_new(owner):
             return self._allocate(owner)
         if owner is None and self._operations.is_anonymous(stored):
-            return new_id(stored.place.locator, conf.id_factory)
-        return self._new_key(owner)
+            return issue(stored.place.locator, ENGINE, self._settings.id_factory)
+        return self._issue(owner)
 
     def _adopt(self) -> Steps[Stored | None]:
         """Learn what is stored where the data was set without a look at it: it is replaced."""
@@ -314,7 +317,7 @@ class SessionStore(SessionBase):
         theirs = self._loads(now_stored)
         if theirs is None:
             return None
-        self._stored, self._owner_stored = now_stored, _owner(theirs)
+        self._stored, self._owner_stored = now_stored, self._owner(theirs)
         if self._replaces:
             return mine
         return merge(self._loads(stored) or {}, mine, theirs, self._dumps)
@@ -336,12 +339,5 @@ class SessionStore(SessionBase):
         # Only a date is compared with the clock: else Django need not look at it.
         known = {} if isinstance(expiry, str | datetime) else {"modification": None}
         age: float = self.get_expiry_age(expiry=expiry, **known)
-        limit = conf.session_ttl
+        limit = self._settings.session_ttl
         return round((age if limit is None else min(age, limit)) * 1000)
-
-
-def _owner(data: dict[str, Any]) -> str | None:
-    """Whose session this is: the user's pk, or what the function in the settings says."""
-    function = conf.session_key
-    owner = data.get(AUTH_USER_ID) if function is None else function(data)
-    return None if owner is None or owner == "" else str(owner)

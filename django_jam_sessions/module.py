@@ -51,10 +51,10 @@ class SessionSteps:
     def create(self, session_key: str, data: dict[str, Any]) -> Steps[str]:
         body, meta = serialize(data), Meta(check_key(session_key))
         while True:
-            session_id = self.operations.new_id(session_key, self.id_factory)
-            created = yield from self.operations.create(session_id, MODULE, meta, body, self.ttl)
+            issued = self.operations.issue(session_key, MODULE, self.id_factory)
+            created = yield from self.operations.create(issued, meta, body, self.ttl)
             if created is not None:
-                return session_id
+                return issued.id
 
     def get(self, session_id: str, default: Any = _RAISE) -> Steps[Any]:
         stored = yield from self.operations.load(session_id, MODULE)

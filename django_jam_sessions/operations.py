@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from . import codec
 from .backends.base import MAX_TIME, Outcome
-from .codec import Change, Place, Record
+from .codec import Change, Issued, Place, Record
 from .sealing import Cipher, UnreadableError
 from .steps import Steps
 
@@ -76,11 +76,15 @@ class Operations:
 
     # One session
 
-    def new_id(self, session_key: str | None, factory: Callable[[], str] | None) -> str:
+    def issue(
+        self, session_key: str | None, issuer: bytes, factory: Callable[[], str] | None
+    ) -> Issued:
         """An id that nobody has, at the key's place; an anonymous one at a place of its own."""
         if session_key is None:
-            return codec.new_id(codec.random_locator(), factory)
-        return codec.new_id(self.cipher.locator(check_key(session_key)), factory)
+            locator = codec.random_locator()
+        else:
+            locator = self.cipher.locator(check_key(session_key))
+        return codec.issue(locator, issuer, factory)
 
     def load(self, session_id: str | None, issuer: bytes) -> Steps[Stored | None]:
         """The live session, None where there is none that opens."""
@@ -91,12 +95,12 @@ class Operations:
         return None if record is None else self.opened(str(session_id), place, record)
 
     def create(
-        self, session_id: str, issuer: bytes, meta: Meta, body: bytes, ttl: int | None
+        self, issued: Issued, meta: Meta, body: bytes, ttl: int | None
     ) -> Steps[Stored | None]:
         """The new session; None where the id is taken."""
-        place = _place(session_id, issuer)
+        session_id, place = issued
         now = yield ("now",)
-        record = self._sealed(place, meta, body, created=now)
+        record = self._sealed(place, meta, body, now)
         done = yield "insert", place, record, ttl
         return Stored(session_id, place, record, body) if done else None
 
@@ -106,7 +110,7 @@ class Operations:
         change = self._change(place, body, record.secret_id)
         outcome = yield "replace", place, change, record.version, ttl
         if outcome is True:
-            return True, Stored(stored.id, place, record._replace(version=change.version), body)
+            return True, Stored(stored.id, place, record.written(change.version), body)
         return self._refused(stored, outcome)
 
     def touch(self, stored: Stored, ttl: int | None) -> Steps[Written]:
@@ -136,7 +140,7 @@ class Operations:
     def move(
         self,
         stored: Stored,
-        new_id: str,
+        issued: Issued,
         meta: Meta,
         body: bytes,
         ttl: int | None,
@@ -144,10 +148,9 @@ class Operations:
         is_sign_in: bool = False,
     ) -> Steps[Written]:
         """Give a session a new id, and a new body. It stays as old as it is, but for a sign-in."""
-        target = _place(new_id, stored.place.issuer)
+        new_id, target = issued
         created = (yield ("now",)) if is_sign_in else stored.record.created
-        absolute = stored.record.absolute
-        record = self._sealed(target, meta, body, created=created, absolute=absolute)
+        record = self._sealed(target, meta, body, created, stored.record.absolute)
         outcome = yield "move", stored.place, target, record, stored.record.version, ttl
         if outcome is True:
             return True, Stored(new_id, target, record, body)
@@ -166,21 +169,19 @@ class Operations:
         if place is None:
             return None
         if self.cipher.secret_id == codec.PLAIN:
-            new_id = codec.new_id(place.locator, factory)
-            version = codec.new_version()
-            target = _place(new_id, issuer)
-            outcome = yield "move", place, target, version, None, None
-            return new_id if outcome is True else None
+            issued = codec.issue(place.locator, issuer, factory)
+            outcome = yield "move", place, issued.place, codec.new_version(), None, None
+            return issued.id if outcome is True else None
         while True:
             stored = yield from self.load(session_id, issuer)
             if stored is None:
                 return None
             meta = self.meta(stored)
-            new_id = self.new_id(meta.session_key, factory)
+            issued = self.issue(meta.session_key, issuer, factory)
             ttl = yield from self._time_left(stored.record)
-            done, stored = yield from self.move(stored, new_id, meta, stored.body, ttl)
+            done, stored = yield from self.move(stored, issued, meta, stored.body, ttl)
             if done or stored is None:
-                return new_id if done else None
+                return issued.id if done else None
 
     def delete(self, session_id: str | None, issuer: bytes) -> Steps[bool]:
         """False where there is no such session."""
@@ -268,8 +269,7 @@ class Operations:
     # Sealing and opening
 
     def _change(self, place: Place, body: bytes, secret_id: bytes) -> Change:
-        sealed = self.cipher.seal_body(body, place, place.issuer or b"", secret_id)
-        return Change(codec.new_version(), secret_id, sealed)
+        return Change(codec.new_version(), secret_id, self.cipher.seal_body(place, secret_id, body))
 
     def meta(self, stored: Stored) -> Meta:
         """What is known of a session that opened; nothing where somebody edited that part."""
@@ -291,18 +291,12 @@ class Operations:
             raise UnreadableError("Its meta part is torn.") from None
 
     def _sealed(
-        self, place: Place, meta: Meta, body: bytes, *, created: int, absolute: int = 0
+        self, place: Place, meta: Meta, body: bytes, created: int, absolute: int = 0
     ) -> Record:
-        secret_id = self.cipher.secret_id
-        issuer = place.issuer or b""
-        record = Record(
-            issuer, secret_id, codec.new_version(), 0, absolute, created, created, b"", b""
-        )
-        meta_text = _meta_text(meta)
-        return record._replace(
-            meta=self.cipher.seal_meta(meta_text, place, record),
-            body=self.cipher.seal_body(body, place, issuer, secret_id),
-        )
+        issuer, secret_id, version = place.issuer or b"", self.cipher.secret_id, codec.new_version()
+        times = 0, absolute, created, created
+        record = Record(issuer, secret_id, version, *times, _meta_text(meta), body)
+        return self.cipher.seal(place, record)
 
     def opened(self, session_id: str, place: Place, record: Record) -> Stored | None:
         """``record`` with its body opened; None, and a line in the log, where it does not open."""
@@ -367,17 +361,13 @@ def check_key(session_key: object) -> str:
     return session_key
 
 
-def _place(session_id: str, issuer: bytes | None) -> Place:
-    """The place of an id that codec.new_id() made."""
-    place = codec.place_of(session_id, issuer)
-    if place is None:
-        raise ValueError("This is no session id.")
-    return place
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _meta_text(meta: Meta) -> bytes:
-    values = [meta.session_key] if meta.client is None else [meta.session_key, meta.client]
-    return json.dumps(values, separators=(",", ":")).encode()
+    session_key, client = meta
+    name = "null" if session_key is None else _dumps(session_key)  # quick, for it is a str
+    return (("[%s]" % name) if client is None else "[%s,%s]" % (name, _dumps(client))).encode()
 
 
 def _page_of(cursor: str | None, locators: int) -> tuple[int, str | None]:

@@ -13,7 +13,7 @@ from django_jam_sessions.codec import PLAIN, Record
 
 
 def test_an_id_fits_a_column_made_for_djangos_session_key() -> None:
-    session_id = codec.new_id(codec.random_locator())
+    session_id = codec.issue(codec.random_locator(), codec.ENGINE).id
     assert len(session_id) == 40
     assert set(session_id) <= set(string.ascii_lowercase + string.digits)
 
@@ -22,7 +22,7 @@ def test_an_id_fits_a_column_made_for_djangos_session_key() -> None:
 def test_an_id_says_where_its_record_lives(value: str) -> None:
     for _ in range(200):
         locator = codec.random_locator()
-        session_id = codec.new_id(locator, (lambda: value) if value else None)
+        session_id = codec.issue(locator, codec.ENGINE, (lambda: value) if value else None).id
         place = codec.place_of(session_id, codec.ENGINE)
         assert place is not None
         assert (place.locator, place.issuer) == (locator, codec.ENGINE)
@@ -32,7 +32,7 @@ def test_an_id_says_where_its_record_lives(value: str) -> None:
 def test_ids_of_one_key_share_no_recognisable_part() -> None:
     """At no position do they agree more often than chance has it."""
     locator = codec.plain_locator("5")
-    ids = [codec.new_id(locator) for _ in range(2000)]
+    ids = [codec.issue(locator, codec.ENGINE).id for _ in range(2000)]
     assert len(set(ids)) == len(ids)
     for position in range(40):
         most = max(sum(i[position] == character for i in ids) for character in codec.ALPHABET)
@@ -42,11 +42,11 @@ def test_ids_of_one_key_share_no_recognisable_part() -> None:
 @pytest.mark.parametrize("value", [None, 5, "", "a b", "a;b", "é", "a\n", "v" * 129])
 def test_a_factory_value_that_no_cookie_can_carry_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="id_factory must return a str"):
-        codec.new_id(codec.random_locator(), lambda: value)  # type: ignore[arg-type,return-value]
+        codec.issue(codec.random_locator(), b"e", lambda: value)  # type: ignore[arg-type,return-value]
 
 
 def test_a_changed_character_anywhere_is_another_place() -> None:
-    session_id = codec.new_id(codec.random_locator(), lambda: "value")
+    session_id = codec.issue(codec.random_locator(), codec.ENGINE, lambda: "value").id
     place = codec.place_of(session_id)
     for position, old in enumerate(session_id):
         for new in (set(codec.ALPHABET) | {"Z", "é", " ", "\0"}) - {old}:
@@ -80,7 +80,7 @@ def test_what_can_be_no_id_has_no_place(value: object) -> None:
 
 def test_a_handle_finds_the_record_and_is_no_id() -> None:
     for _ in range(200):
-        place = codec.place_of(codec.new_id(codec.random_locator()))
+        place = codec.place_of(codec.issue(codec.random_locator(), codec.ENGINE).id)
         assert place is not None
         handle = codec.handle_of(place.locator, place.field)
         assert codec.place_of_handle(handle) == place

@@ -28,11 +28,7 @@ def place() -> Place:
 
 def sealed(cipher: Sealed, where: Place, secret_id: bytes | None = None) -> Record:
     secret_id = secret_id or cipher.secret_id
-    record = Record(b"m", secret_id, b"version8", 0, 99, 5, 5, b"", b"")
-    return record._replace(
-        meta=cipher.seal_meta(b"meta", where, record),
-        body=cipher.seal_body(b"body", where, b"m", secret_id),
-    )
+    return cipher.seal(where, Record(b"m", secret_id, b"version8", 0, 99, 5, 5, b"meta", b"body"))
 
 
 def test_what_was_sealed_opens() -> None:
@@ -112,7 +108,7 @@ def test_plain_and_sealed_records_do_not_mix() -> None:
         with pytest.raises(UnreadableError):
             opener.open_meta(where, record)
     with pytest.raises(UnreadableError):
-        Plain().seal_body(b"body", where, b"m", cipher.secret_id)
+        Plain().seal_body(where, cipher.secret_id, b"body")
 
 
 def urlsafe(secret: bytes) -> str:

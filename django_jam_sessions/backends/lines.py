@@ -24,13 +24,13 @@ from redis import exceptions
 try:
     import hiredis
 except ImportError:
-    hiredis = None
+    hiredis = None  # type: ignore[assignment]  # redis-py does without it, and so do we
 
 Reply = Any
 """What redis-py returns: int, bytes, None or a list."""
 
 Argument = str | bytes | int
-Command = Sequence[Argument]
+Command = tuple[Argument, ...]
 
 MAX_CONNECTIONS = 50  # per process, where blocking; who comes later waits
 POOL_TIMEOUT = 20.0  # seconds that they wait
@@ -45,6 +45,9 @@ _ERRORS = {
     "OOM": exceptions.OutOfMemoryError,
     "READONLY": exceptions.ReadOnlyError,
 }
+
+
+_pack: Any = hiredis and hiredis.pack_command
 
 
 def _error(message: str) -> Exception:
@@ -85,14 +88,14 @@ class SocketLines:
 
     def ask(self, *command: Argument) -> Reply:
         """The reply; raises a RedisError or an OSError."""
-        (reply,) = self._ask(hiredis.pack_command(command), 1)
+        (reply,) = self._ask(_pack(command), 1)
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     def ask_all(self, commands: Sequence[Command]) -> list[Reply]:
         """The replies, in one round trip, errors among them."""
-        packed = b"".join(hiredis.pack_command(tuple(command)) for command in commands)
+        packed = b"".join(_pack(command) for command in commands)
         return self._ask(packed, len(commands)) if commands else []
 
     def _ask(self, packed: bytes, replies: int) -> list[Reply]:
@@ -205,7 +208,7 @@ class StreamLine:
     async def ask_all(self, commands: Sequence[Command]) -> list[Reply]:
         """The replies, in one round trip, errors among them."""
         stream = await self._open()
-        sent = [stream.send(tuple(command)) for command in commands]
+        sent = [stream.send(command) for command in commands]
         return await asyncio.gather(*sent, return_exceptions=True)
 
     async def _open(self) -> _Stream:
@@ -236,10 +239,10 @@ class _Stream(asyncio.Protocol):
         self._previous = transport.get_protocol()
         transport.set_protocol(self)
 
-    def send(self, command: tuple[Argument, ...]) -> asyncio.Future[Reply]:
+    def send(self, command: Command) -> asyncio.Future[Reply]:
         reply: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append((reply, self._loop.time()))
-        self._transport.write(hiredis.pack_command(command))
+        self._transport.write(_pack(command))
         if self._watch is None and self._timeout is not None:
             self._watch = self._loop.call_later(self._timeout, self._check, self._timeout)
         return reply
@@ -302,6 +305,7 @@ class AwaitedClientLines:
         """See SocketLines.ask_all(); one round trip per node."""
         if not commands:
             return []
-        return await _queued(self.client, commands).execute(raise_on_error=False)
+        replies: list[Reply] = await _queued(self.client, commands).execute(raise_on_error=False)
+        return replies
 
     async def aclose(self) -> None: ...

@@ -16,8 +16,9 @@ from ..steps import Steps, arun, run
 from . import scripts
 from .base import SAMPLE, Backend, Found, Listing, Outcome, Scan
 from .clients import Factory, client_factory
+from .lines import Argument, Reply
 from .scripts import Script
-from .transport import Argument, Reply, Transport
+from .transport import Transport
 
 logger = logging.getLogger(__name__)
 

@@ -19,29 +19,28 @@ class Script(NamedTuple):
     sha: str
 
 
-_PRELUDE = """
-local key = KEYS[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+# What scripts share, in the order of use; a script is given what it names, for each costs time.
+_SHARED = {
+    "dead(": """
 local function dead(value)
   if #value < 40 or string.byte(value) ~= 1 then return false end
   local expires, absolute = struct.unpack('>I6I6', value, 15)
   return (expires > 0 and expires <= now) or (absolute > 0 and absolute <= now)
-end
-local function live(field, issuer)
-  local value = redis.call('HGET', key, field)
-  if not value or #value < 40 or dead(value) then return nil end
-  if issuer ~= '' and string.sub(value, 2, 2) ~= issuer then return nil end
-  return value
-end
+end""",
+    "alive(": """
+local function alive(value, issuer)
+  if not value or #value < 40 or dead(value) then return false end
+  return issuer == '' or string.sub(value, 2, 2) == issuer
+end""",
+    "until_(": """
 local function until_(ttl)
   if ttl == '' then return 0 end
   return math.max(1, math.min(now + tonumber(ttl), 253402300799000))
-end
--- The hash lives as long as its longest session; its own TTL is only ever extended.
-local function store(field, value)
-  local left = redis.call('PTTL', key)
-  redis.call('HSET', key, field, value)
+end""",
+    # The hash lives as long as its longest session; its own TTL is only ever extended. Redis has
+    # PEXPIREAT … GT since 7.0 alone.
+    "extend(": """
+local function extend(left, field, value)
   local expires, absolute = struct.unpack('>I6I6', value, 15)
   if expires == 0 or (absolute > 0 and absolute < expires) then expires = absolute end
   if expires == 0 then
@@ -51,16 +50,32 @@ local function store(field, value)
   elseif left == -2 or (left >= 0 and now + left < expires) then
     redis.call('PEXPIREAT', key, expires)
   end
-end
+end""",
+    "store(": """
+local function store(field, value)
+  local left = redis.call('PTTL', key)
+  redis.call('HSET', key, field, value)
+  extend(left, field, value)
+end""",
+    "stamped(": """
 local function stamped(value, ttl)
   return string.sub(value, 1, 14) .. struct.pack('>I6', until_(ttl)) .. string.sub(value, 21, 32)
     .. struct.pack('>I6', now) .. string.sub(value, 39)
-end
-"""
+end""",
+}
+
+_NOW = """
+local key = KEYS[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)"""
 
 
 def _script(body: str) -> Script:
-    text = _PRELUDE + body
+    text = body
+    for name, function in reversed(_SHARED.items()):
+        if name in text:
+            text = function + text
+    text = _NOW + text
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -71,18 +86,20 @@ if value and dead(value) then return false end
 return value
 """)
 
-# ARGV: field, value, ttl
+# ARGV: field, value, ttl. Of eight inserts one, by the random version, looks for expired records.
 INSERT = _script("""
-local there = redis.call('HGET', key, ARGV[1])
-if there then
-  if string.sub(there, 7, 14) == string.sub(ARGV[2], 7, 14) then return now end
-  return 0
+local left, value = redis.call('PTTL', key), stamped(ARGV[2], ARGV[3])
+if redis.call('HSETNX', key, ARGV[1], value) == 0 then
+  local there = redis.call('HGET', key, ARGV[1])
+  return string.sub(there, 7, 14) == string.sub(value, 7, 14) and now or 0
 end
-local some = redis.call('HRANDFIELD', key, 8, 'WITHVALUES')
-store(ARGV[1], stamped(ARGV[2], ARGV[3]))
-for i = 1, #some, 2 do
-  if dead(some[i + 1]) then redis.call('HDEL', key, some[i]) end
+if string.byte(value, 7) % 8 == 0 then
+  local some = redis.call('HRANDFIELD', key, 64, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    if some[i] ~= ARGV[1] and dead(some[i + 1]) then redis.call('HDEL', key, some[i]) end
+  end
 end
+extend(left, ARGV[1], value)
 return now
 """)
 
@@ -92,8 +109,8 @@ REPLACE = _script("""
 local head = ARGV[2]
 local issuer = string.sub(head, 1, 1)
 if string.byte(issuer) == 0 then issuer = '' end
-local value = live(ARGV[1], issuer)
-if not value then return 0 end
+local value = redis.call('HGET', key, ARGV[1])
+if not alive(value, issuer) then return 0 end
 if string.byte(value) ~= 1 then return value end
 local version, expected = string.sub(value, 7, 14), string.sub(head, 14)
 if version == string.sub(head, 6, 13) then return now end
@@ -113,8 +130,8 @@ return now
 
 # ARGV: field, issuer, expected version or '', ttl, '1' for new meta, meta
 TOUCH = _script("""
-local value = live(ARGV[1], ARGV[2])
-if not value then return 0 end
+local value = redis.call('HGET', key, ARGV[1])
+if not alive(value, ARGV[2]) then return 0 end
 if string.byte(value) ~= 1 then return value end
 if ARGV[3] ~= '' and string.sub(value, 7, 14) ~= ARGV[3] then return value end
 value = stamped(value, ARGV[4])
@@ -129,10 +146,10 @@ return now
 
 # ARGV: source field, target field, issuer, expected version or '', new version, ttl, value or ''
 MOVE = _script("""
-local there = redis.call('HGET', key, ARGV[2])
+local found = redis.call('HMGET', key, ARGV[1], ARGV[2])
+local value, there = found[1], found[2]
 if there and string.sub(there, 7, 14) == ARGV[5] then return now end
-local value = live(ARGV[1], ARGV[3])
-if not value then return 0 end
+if not alive(value, ARGV[3]) then return 0 end
 if string.byte(value) ~= 1 then return value end
 if ARGV[4] ~= '' and string.sub(value, 7, 14) ~= ARGV[4] then return value end
 if ARGV[7] == '' then
@@ -148,8 +165,8 @@ return now
 
 # ARGV: field, issuer, expected version or ''
 REMOVE = _script("""
-local value = live(ARGV[1], ARGV[2])
-if not value then return 0 end
+local value = redis.call('HGET', key, ARGV[1])
+if not alive(value, ARGV[2]) then return 0 end
 if ARGV[3] ~= '' and string.sub(value, 7, 14) ~= ARGV[3] then return value end
 redis.call('HDEL', key, ARGV[1])
 return now
@@ -157,7 +174,7 @@ return now
 
 # ARGV: field to keep. HDEL, unlike HSET, works when the server is out of memory.
 REMOVE_OTHERS = _script("""
-if not live(ARGV[1], '') then return 0 end
+if not alive(redis.call('HGET', key, ARGV[1]), '') then return 0 end
 for _, field in ipairs(redis.call('HKEYS', key)) do
   if field ~= ARGV[1] then redis.call('HDEL', key, field) end
 end
