@@ -208,12 +208,12 @@ class SessionStore(SessionBase):
         self._allocated = None
         self._stored_key = stored.id
 
-    def _data(self, no_load: bool = False) -> Steps[dict[str, Any]]:
+    def _data(self) -> Steps[dict[str, Any]]:
         """What SessionBase._get_session() does."""
         self.accessed = True
         data: dict[str, Any] | None = self.__dict__.get("_session_cache")
         if data is None:
-            is_unknown = self._stored_key is None or no_load
+            is_unknown = self._stored_key is None
             data = self._session_cache = {} if is_unknown else (yield from self._load())
         return data
 
@@ -222,7 +222,8 @@ class SessionStore(SessionBase):
         return stored is not None
 
     def _create(self) -> Steps[None]:
-        data = yield from self._data(no_load=True)
+        self.accessed = True
+        data = self.__dict__.setdefault("_session_cache", {})
         owner = self._owner(data)
         body, ttl = self._dumps(data), self._ttl(data)
         stored = None

@@ -12,7 +12,10 @@ A cluster's client, or one that is not redis-py's own class, is asked itself.
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import socket
+import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -86,19 +89,19 @@ class SocketLines:
         for _ in range(min(pool.max_connections, 20 * MAX_CONNECTIONS)):
             self._tickets.put(None)
 
-    def ask(self, *command: Argument) -> Reply:
+    def ask(self, command: Command) -> Reply:
         """The reply; raises a RedisError or an OSError."""
-        (reply,) = self._ask(_pack(command), 1)
+        reply = self._exchange(_pack(command), None)
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     def ask_all(self, commands: Sequence[Command]) -> list[Reply]:
         """The replies, in one round trip, errors among them."""
-        packed = b"".join(_pack(command) for command in commands)
-        return self._ask(packed, len(commands)) if commands else []
+        replies: list[Reply] = self._exchange(b"".join(map(_pack, commands)), len(commands))
+        return replies
 
-    def _ask(self, packed: bytes, replies: int) -> list[Reply]:
+    def _exchange(self, packed: bytes, replies: int | None) -> Reply:
         try:
             self._tickets.get(timeout=self._wait)
         except queue.Empty:
@@ -109,7 +112,7 @@ class SocketLines:
             except IndexError:
                 connection = _Socket(self.client.connection_pool)
             try:
-                return connection.ask(packed, replies)
+                return connection.exchange(packed, replies)
             finally:
                 self._idle.append(connection)
         finally:
@@ -127,54 +130,67 @@ class _Socket:
         self._reader: Any = None
         self._buffer = bytearray(READ_SIZE)
 
-    def ask(self, packed: bytes, replies: int) -> list[Reply]:
+    def exchange(self, packed: bytes, replies: int | None) -> Reply:
+        """One reply, or a list of as many as ``replies`` says."""
         try:
             if self._socket is None:
                 self._open()
             self._socket.sendall(packed)
-            found = [self._read() for _ in range(replies)]
+            found = self._read() if replies is None else [self._read() for _ in range(replies)]
+        except BlockingIOError:
+            self.close()
+            raise redis.TimeoutError("The server did not answer in time.") from None
         except BaseException:  # a reply may be on its way yet: nobody must read it as their own
             self.close()
             raise
-        if isinstance(found[0], exceptions.ReadOnlyError):
+        if type(found) is exceptions.ReadOnlyError:
             self.close()  # another server is the primary now
         return found
 
     def _open(self) -> None:
         self._connection.connect()
         self._socket, self._reader = self._connection._sock, _reader()
+        _leave_timeouts_to_the_kernel(self._socket)
 
     def _read(self) -> Reply:
         reader = self._reader
-        while (reply := reader.gets()) is _UNFINISHED or _is_push(reply):
+        while True:
+            reply = reader.gets()
             if reply is _UNFINISHED:
                 count = self._socket.recv_into(self._buffer)
                 if count == 0:
                     raise _closed()
                 reader.feed(self._buffer, 0, count)
-        return reply
+            elif type(reply) is not hiredis.PushNotification:  # which answers nothing
+                return reply
 
     def close(self) -> None:
         self._socket = self._reader = None
         self._connection.disconnect()
 
 
-def _is_push(reply: Reply) -> bool:
-    """Whether it answers nothing: RESP3's out-of-band messages."""
-    return type(reply) is hiredis.PushNotification
+def _leave_timeouts_to_the_kernel(connected: socket.socket) -> None:
+    """Python asks poll() before each call on a socket that has a timeout."""
+    timeout = connected.gettimeout()
+    if timeout is not None and os.name == "posix":
+        timeval = struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000))
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        connected.settimeout(None)
 
 
 class ClientLines:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def ask(self, *command: Argument, **options: Any) -> Reply:
+    def ask(self, command: Command, **options: Any) -> Reply:
         """See SocketLines.ask()."""
         return self.client.execute_command(*command, **options)
 
     def ask_all(self, commands: Sequence[Command]) -> list[Reply]:
         """See SocketLines.ask_all(); one round trip per node."""
-        return _queued(self.client, commands).execute(raise_on_error=False) if commands else []
+        replies: list[Reply] = _queued(self.client, commands).execute(raise_on_error=False)
+        return replies
 
     def close(self) -> None: ...
 
@@ -198,7 +214,7 @@ class StreamLine:
         self._opening = asyncio.Lock()
         self._stream: _Stream | None = None
 
-    async def ask(self, *command: Argument) -> Reply:
+    async def ask(self, command: Command) -> Reply:
         """The reply; raises a RedisError or an OSError."""
         stream = self._stream
         if stream is None or stream.is_lost:
@@ -262,7 +278,7 @@ class _Stream(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _UNFINISHED:
-                if not _is_push(reply):
+                if type(reply) is not hiredis.PushNotification:
                     self._answer(reply)
         except (hiredis.HiredisError, IndexError):
             self.lose(redis.InvalidResponse("The server broke the protocol."))
@@ -297,14 +313,12 @@ class AwaitedClientLines:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    async def ask(self, *command: Argument, **options: Any) -> Reply:
+    async def ask(self, command: Command, **options: Any) -> Reply:
         """See SocketLines.ask()."""
         return await self.client.execute_command(*command, **options)
 
     async def ask_all(self, commands: Sequence[Command]) -> list[Reply]:
         """See SocketLines.ask_all(); one round trip per node."""
-        if not commands:
-            return []
         replies: list[Reply] = await _queued(self.client, commands).execute(raise_on_error=False)
         return replies
 

@@ -40,8 +40,7 @@ end""",
     # The hash lives as long as its longest session; its own TTL is only ever extended. Redis has
     # PEXPIREAT … GT since 7.0 alone.
     "extend(": """
-local function extend(left, field, value)
-  local expires, absolute = struct.unpack('>I6I6', value, 15)
+local function extend(left, field, expires, absolute)
   if expires == 0 or (absolute > 0 and absolute < expires) then expires = absolute end
   if expires == 0 then
     if left >= 0 then redis.call('PERSIST', key) end
@@ -55,7 +54,7 @@ end""",
 local function store(field, value)
   local left = redis.call('PTTL', key)
   redis.call('HSET', key, field, value)
-  extend(left, field, value)
+  extend(left, field, struct.unpack('>I6I6', value, 15))
 end""",
     "stamped(": """
 local function stamped(value, ttl)
@@ -86,20 +85,24 @@ if value and dead(value) then return false end
 return value
 """)
 
-# ARGV: field, value, ttl. Of eight inserts one, by the random version, looks for expired records.
+# ARGV: field, format to version, absolute and created, meta and body, ttl. Of eight inserts one,
+# by the random version, looks for expired records.
 INSERT = _script("""
-local left, value = redis.call('PTTL', key), stamped(ARGV[2], ARGV[3])
+local expires = until_(ARGV[5])
+local value = ARGV[2] .. struct.pack('>I6', expires) .. ARGV[3] .. struct.pack('>I6', now)
+  .. ARGV[4]
+local left = redis.call('PTTL', key)
 if redis.call('HSETNX', key, ARGV[1], value) == 0 then
   local there = redis.call('HGET', key, ARGV[1])
-  return string.sub(there, 7, 14) == string.sub(value, 7, 14) and now or 0
+  return string.sub(there, 7, 14) == string.sub(ARGV[2], 7, 14) and now or 0
 end
-if string.byte(value, 7) % 8 == 0 then
+if string.byte(ARGV[2], 7) % 8 == 0 then
   local some = redis.call('HRANDFIELD', key, 64, 'WITHVALUES')
   for i = 1, #some, 2 do
     if some[i] ~= ARGV[1] and dead(some[i + 1]) then redis.call('HDEL', key, some[i]) end
   end
 end
-extend(left, ARGV[1], value)
+extend(left, ARGV[1], expires, struct.unpack('>I6', ARGV[3]))
 return now
 """)
 

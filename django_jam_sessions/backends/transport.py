@@ -35,52 +35,58 @@ class Transport:
         self._sync = SyncClients(factory)
         self._async = AsyncClients(factory)
 
-    def command(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
-        try:
-            lines = self._sync.get()
-            try:
-                return lines.ask(*arguments, **options)
-            except LOST:
-                reply = lines.ask(*arguments, **options)
-                return gone if reply == 0 and gone is not None else reply
-        except ERRORS as error:
-            raise _typed(error) from error
+    def command(self, *command: Argument, gone: Reply = None, **options: Any) -> Reply:
+        return self._ask(command, gone, **options)
 
-    async def acommand(self, *arguments: Argument, gone: Reply = None, **options: Any) -> Reply:
+    async def acommand(self, *command: Argument, gone: Reply = None, **options: Any) -> Reply:
         """See command()."""
-        try:
-            line = await self._async.get()
-            try:
-                return await line.ask(*arguments, **options)
-            except LOST:
-                reply = await line.ask(*arguments, **options)
-                return gone if reply == 0 and gone is not None else reply
-        except ERRORS as error:
-            raise _typed(error) from error
+        return await self._aask(command, gone, **options)
 
     def script(
         self, script: Script, key: str, arguments: Sequence[Argument], gone: Reply = None
     ) -> Reply:
         try:
-            return self.command("EVALSHA", script.sha, 1, key, *arguments, gone=gone)
+            return self._ask(("EVALSHA", script.sha, 1, key, *arguments), gone)
         except _UnknownScriptError:
-            return self.command("EVAL", script.text, 1, key, *arguments, gone=gone)
+            return self._ask(("EVAL", script.text, 1, key, *arguments), gone)
 
     async def ascript(
         self, script: Script, key: str, arguments: Sequence[Argument], gone: Reply = None
     ) -> Reply:
         """See script()."""
         try:
-            return await self.acommand("EVALSHA", script.sha, 1, key, *arguments, gone=gone)
+            return await self._aask(("EVALSHA", script.sha, 1, key, *arguments), gone)
         except _UnknownScriptError:
-            return await self.acommand("EVAL", script.text, 1, key, *arguments, gone=gone)
+            return await self._aask(("EVAL", script.text, 1, key, *arguments), gone)
+
+    def _ask(self, command: Command, gone: Reply, **options: Any) -> Reply:
+        try:
+            lines = self._sync.get()
+            try:
+                return lines.ask(command, **options)
+            except LOST:
+                reply = lines.ask(command, **options)
+                return gone if reply == 0 and gone is not None else reply
+        except ERRORS as error:
+            raise _typed(error) from error
+
+    async def _aask(self, command: Command, gone: Reply, **options: Any) -> Reply:
+        try:
+            line = await self._async.get()
+            try:
+                return await line.ask(command, **options)
+            except LOST:
+                reply = await line.ask(command, **options)
+                return gone if reply == 0 and gone is not None else reply
+        except ERRORS as error:
+            raise _typed(error) from error
 
     def many(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> list[Reply]:
         """The script's reply for each of ``keys``, in one round trip (per node)."""
         with _typed_errors():
-            replies = self._sync.get().ask_all(_calls(script, keys, arguments))
+            replies = self._sync.get().ask_all(_calls(script, keys, arguments)) if keys else []
         return [
             self.script(script, key, arguments) if isinstance(reply, Exception) else reply
             for key, reply in zip(keys, replies, strict=True)
@@ -92,7 +98,7 @@ class Transport:
         """See many()."""
         with _typed_errors():
             line = await self._async.get()
-            replies = await line.ask_all(_calls(script, keys, arguments))
+            replies = await line.ask_all(_calls(script, keys, arguments)) if keys else []
         return [
             await self.ascript(script, key, arguments) if isinstance(reply, Exception) else reply
             for key, reply in zip(keys, replies, strict=True)
