@@ -83,9 +83,11 @@ def json_floor(uri: str, data: dict[str, Any]) -> Contender:
 
 def engine(store_class: Any, data: dict[str, Any]) -> Contender:
     """Any Django engine, used as a request uses it; one session after another, as users come."""
+    datas = [{**data, "_auth_user_id": str(number)} for number in range(16 * SESSIONS)]
+    new = itertools.cycle(datas)
     stores = [store_class() for _ in range(SESSIONS)]
-    for number, store in enumerate(stores):
-        store.update({**data, "_auth_user_id": str(number)})
+    for store, mine in zip(stores, datas, strict=False):
+        store.update(mine)
         store.save()
     keys = [store.session_key for store in stores]
     count = itertools.count()
@@ -98,7 +100,7 @@ def engine(store_class: Any, data: dict[str, Any]) -> Contender:
 
     def create() -> None:
         store = store_class()
-        store.update({**data, "_auth_user_id": str(next(count))})
+        store.update(next(new))
         store.save()
 
     def cycle() -> None:

@@ -211,25 +211,19 @@ HEADER_LENGTH = _HEADER.size
 MAX_META_BYTES = 0xFFFF
 
 
-def pack(record: Record) -> bytes:
-    issuer, secret_id, version, expires, absolute, created, last_seen, meta, body = record
+def parts(record: Record) -> tuple[bytes, bytes, bytes, bytes]:
+    """What pack() joins: up to the version, the times that no store sets, meta, body."""
+    issuer, secret_id, version, _, absolute, created, _, meta, body = record
     if len(meta) > MAX_META_BYTES:
         raise ValueError("The session's client description is over 64 KiB.")
-    return b"".join(
-        (
-            FORMAT,
-            issuer,
-            secret_id,
-            version,
-            expires.to_bytes(6, "big"),
-            absolute.to_bytes(6, "big"),
-            created.to_bytes(6, "big"),
-            last_seen.to_bytes(6, "big"),
-            len(meta).to_bytes(2, "big"),
-            meta,
-            body,
-        )
-    )
+    between = absolute.to_bytes(6, "big") + created.to_bytes(6, "big")
+    return FORMAT + issuer + secret_id + version, between, len(meta).to_bytes(2, "big") + meta, body
+
+
+def pack(record: Record) -> bytes:
+    before, between, meta, body = parts(record)
+    expires, last_seen = record.expires.to_bytes(6, "big"), record.last_seen.to_bytes(6, "big")
+    return b"".join((before, expires, between, last_seen, meta, body))
 
 
 def unpack(value: bytes) -> Record | None:

@@ -11,6 +11,7 @@ cookie will have.
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.serializers import JSONSerializer
 from django.utils.asyncio import async_unsafe
 
 from .codec import ENGINE, Issued, issue, place_of
@@ -29,20 +31,22 @@ from .steps import Steps, arun, run
 
 T = TypeVar("T")
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # which JSONSerializer makes at each call
 CONFLICTS_END = 5.0  # seconds that a save may spend on merging
 
 
 class SessionStore(SessionBase):
+    _stored: Stored | None = None  # as it was loaded, or last written by this store
+    _replaces = False  # clear() was called: what others wrote meanwhile is not merged
+    _owner_stored: str | None = None
+    _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
+    _failure: SessionStoreUnavailable | None = None
+    flushed = False  # what the middleware asks before it deletes the cookie
+
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self._settings = settings = configured.engine()
         self._backend, self._operations = settings.backend, settings.operations
-        self._stored: Stored | None = None  # as it was loaded, or last written by this store
-        self._replaces = False  # clear() was called: what others wrote meanwhile is not merged
-        self._owner_stored: str | None = None
-        self._allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
-        self._failure: SessionStoreUnavailable | None = None
-        self.flushed = False  # what the middleware asks before it deletes the cookie
 
     # The id
 
@@ -170,7 +174,8 @@ class SessionStore(SessionBase):
         self._replaces = False
 
     def _run(self, steps: Steps[T]) -> T:
-        self._fail_again()
+        if self._failure is not None:
+            raise self._failed_before(self._failure)
         try:
             return run(self._backend, steps)
         except SessionStoreUnavailable as error:
@@ -178,17 +183,19 @@ class SessionStore(SessionBase):
             raise
 
     async def _arun(self, steps: Steps[T]) -> T:
-        self._fail_again()
+        if self._failure is not None:
+            raise self._failed_before(self._failure)
         try:
             return await arun(self._backend, steps)
         except SessionStoreUnavailable as error:
             self._failure = error
             raise
 
-    def _fail_again(self) -> None:
+    def _failed_before(self, failure: SessionStoreUnavailable) -> SessionStoreUnavailable:
         """A store lives for one request: once it failed, nothing of that request waits again."""
-        if self._failure is not None:
-            raise SessionStoreUnavailable(str(self._failure)) from self._failure
+        error = SessionStoreUnavailable(str(failure))
+        error.__cause__ = failure
+        return error
 
     # The steps of both
 
@@ -199,12 +206,12 @@ class SessionStore(SessionBase):
             self._stored_key = None
             self._forget()
             return {}
-        self._remember(stored, data)
+        self._remember(stored, self._owner(data))
         return data
 
-    def _remember(self, stored: Stored, data: dict[str, Any]) -> None:
+    def _remember(self, stored: Stored, owner: str | None) -> None:
         self._stored = stored
-        self._owner_stored = self._owner(data)
+        self._owner_stored = owner
         self._allocated = None
         self._stored_key = stored.id
 
@@ -231,7 +238,7 @@ class SessionStore(SessionBase):
             allocated, self._allocated = self._allocated, None
             issued = allocated[1] if allocated and allocated[0] == owner else self._issue(owner)
             stored = yield from self._operations.create(issued, Meta(owner), body, ttl)
-        self._remember(stored, data)
+        self._remember(stored, owner)
         self._replaces = False
         self.modified = True
 
@@ -264,7 +271,7 @@ class SessionStore(SessionBase):
             if now_stored is None:
                 break
             if done:
-                self._remember(now_stored, data)
+                self._remember(now_stored, self._owner(data))
                 self._replaces = False
                 return True
             deadline = deadline or time.monotonic() + CONFLICTS_END
@@ -331,6 +338,8 @@ class SessionStore(SessionBase):
         yield from self._operations.delete(key, ENGINE)
 
     def _dumps(self, data: Any) -> bytes:
+        if self.serializer is JSONSerializer:
+            return _encode(data).encode("latin-1")
         body: bytes = self.serializer().dumps(data)
         return body
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hmac
 import os
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from . import codec
 from .codec import PLAIN, Place, Record
 
+KEPT = 1024  # locators
 KEYS = 1024  # to seal with, out of each secret
 NONCE_LENGTH = 12  # bytes; NIST SP 800-38D, 8.2.2
 
@@ -54,8 +56,7 @@ class Cipher(Protocol):
 class Plain:
     secret_id = PLAIN
 
-    def locator(self, session_key: str) -> str:
-        return codec.plain_locator(session_key)
+    locator = staticmethod(functools.lru_cache(KEPT)(codec.plain_locator))
 
     def locators(self, session_key: str) -> list[str]:
         return [self.locator(session_key)]
@@ -90,7 +91,9 @@ class Secret:
         self.locator_key = _derive(secret, b"jam-sessions locator")
         self._aeads: dict[int, AESGCM] = {}
 
-    def locator(self, session_key: str) -> str:
+        self.locator = functools.lru_cache(KEPT)(self._locator)
+
+    def _locator(self, session_key: str) -> str:
         return codec.locator_of(hmac.digest(self.locator_key, session_key.encode(), "sha256"))
 
     def aead(self, place: Place) -> AESGCM:

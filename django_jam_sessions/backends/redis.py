@@ -74,8 +74,8 @@ class RedisBackend(Backend):
         return self._done(await self.redis.ascript(*self._insert(place, record, ttl)))
 
     def _insert(self, place: Place, record: Record, ttl: int | None) -> Call:
-        value = codec.pack(record)
-        arguments = (place.field, value[:14], value[20:32], value[38:], _optional(ttl))
+        before, between, meta, body = codec.parts(record)
+        arguments = (place.field, before, between, meta + body, _optional(ttl))
         return scripts.INSERT, self.prefix + place.locator, arguments
 
     def fetch(self, place: Place) -> Record | None:
