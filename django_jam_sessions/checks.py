@@ -73,12 +73,12 @@ def _check_secret(given: dict[str, Any]) -> None:
 def _check_json_path(given: dict[str, Any]) -> None:
     if conf.sessions_type != "json":
         return
-    from .backends.json import JSONBackend, directory_problem
+    from .backends.directory import Directory, directory_problem
 
     path = given.get("JSON_PATH") or conf.json_path()
     if path is None:
         raise ImproperlyConfigured("The json backend needs JAM_SESSIONS['JSON_PATH'] or BASE_DIR.")
-    if problem := directory_problem(JSONBackend(path).path):
+    if problem := directory_problem(Directory(path).path):
         raise ImproperlyConfigured(problem)
 
 

@@ -178,26 +178,15 @@ def place_of(session_id: object, issuer: bytes | None = None) -> Place | None:
 
 def handle_of(locator: str, field: bytes) -> str:
     """The public name of a session: finds the record, and is no id."""
-    return "%s.%s" % (locator, field_text(field))
-
-
-def field_text(field: bytes) -> str:
-    return base36(int.from_bytes(field, "big"), FIELD_LENGTH)
+    return "%s.%s" % (locator, base36(int.from_bytes(field, "big"), FIELD_LENGTH))
 
 
 def place_of_handle(handle: object) -> Place | None:
     match = _HANDLE.fullmatch(handle) if isinstance(handle, str) else None
     if match is None:
         return None
-    field = field_of(match[2])
-    return None if field is None else Place(match[1], field)
-
-
-def field_of(text: str) -> bytes | None:
-    """The inverse of field_text(), None for what it can't have returned."""
-    if not re.fullmatch(r"[0-9a-z]{%d}" % FIELD_LENGTH, text) or int(text, 36) >= 1 << 128:
-        return None
-    return int(text, 36).to_bytes(16, "big")
+    field = int(match[2], 36)
+    return None if field >= 1 << 128 else Place(match[1], field.to_bytes(16, "big"))
 
 
 def is_locator(text: str) -> bool:

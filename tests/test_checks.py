@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core import checks
 
-from django_jam_sessions.backends.json import directory_problem
+from django_jam_sessions.backends.directory import directory_problem
 from django_jam_sessions.checks import check_deployment, check_settings
 from django_jam_sessions.conf import NAMES
 

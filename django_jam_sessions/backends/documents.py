@@ -4,32 +4,91 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 from .. import codec
 from ..codec import Record
 
+# What dumps() writes is read without a JSON parser, however large the data is. A document that
+# somebody edited need not look like this.
+_LAYOUT = b"""{
+ "format": %d,
+ "issuer": "%b",
+ "secret": "%b",
+ "version": "%b",
+ "expires_ms": %d,
+ "absolute_ms": %d,
+ "created_ms": %d,
+ "last_seen_ms": %d,
+ "meta": %b,
+ "data": %b
+}
+"""
+_WRITTEN = re.compile(
+    _LAYOUT.replace(b"%d", rb"(\d{1,15})")
+    .replace(b'"%b"', b'"([a-z0-9]{1,16})"')
+    .replace(b'"meta": %b', rb'"meta": ([^\n]+)')
+    .replace(b"%b", b"(.+)"),
+    re.DOTALL,
+)
+BASE64 = "base64:"
 
-def to_document(record: Record) -> dict[str, Any]:
-    return {
-        "format": codec.FORMAT[0],
-        "issuer": record.issuer.decode(),
-        "secret": record.secret_id.hex(),
-        "version": record.version.hex(),
-        "expires_ms": record.expires,
-        "absolute_ms": record.absolute,
-        "created_ms": record.created,
-        "last_seen_ms": record.last_seen,
-        "meta": _to_value(record.meta),
-        "data": _to_value(record.body),
-    }
+
+def dumps(record: Record) -> bytes:
+    return _LAYOUT % (
+        codec.FORMAT[0],
+        record.issuer,
+        record.secret_id.hex().encode(),
+        record.version.hex().encode(),
+        record.expires,
+        record.absolute,
+        record.created,
+        record.last_seen,
+        _embedded(record.meta),
+        _embedded(record.body),
+    )
 
 
-def from_document(document: dict[str, Any]) -> Record:
-    """The record; raises KeyError, TypeError or ValueError where the document is torn."""
+def loads(document: bytes) -> Record:
+    """The record; raises one of ERRORS where the document is torn, or UnknownFormatError."""
+    match = _WRITTEN.fullmatch(document)
+    if match is None or int(match[1]) != codec.FORMAT[0]:
+        return _from_value(json.loads(document.decode(errors="surrogatepass")))
+    _, issuer, secret, version, expires, absolute, created, seen, meta, body = match.groups()
+    return Record(
+        issuer,
+        bytes.fromhex(secret.decode()),
+        bytes.fromhex(version.decode()),
+        int(expires),
+        int(absolute),
+        int(created),
+        int(seen),
+        _unembedded(meta),
+        _unembedded(body),
+    )
+
+
+ERRORS = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
+def _embedded(content: bytes) -> bytes:
+    """JSON as it is, for eyes and editors; anything else as base64. Between its brackets it is
+    taken at its word: what comes back is this content in either case."""
+    if content[:1] + content[-1:] in (b"{}", b"[]") and content.isascii():
+        return content
+    return b'"%b%b"' % (BASE64.encode(), base64.b64encode(content))
+
+
+def _unembedded(content: bytes) -> bytes:
+    return _content(content[1:-1].decode()) if content[:1] == b'"' else content
+
+
+def _from_value(document: dict[str, Any]) -> Record:
     version = document["format"]
     if version != codec.FORMAT[0]:
         raise codec.UnknownFormatError if isinstance(version, int) else ValueError
+    meta, data = document["meta"], document["data"]
     return Record(
         document["issuer"].encode(),
         bytes.fromhex(document["secret"]),
@@ -38,29 +97,13 @@ def from_document(document: dict[str, Any]) -> Record:
         int(document["absolute_ms"]),
         int(document["created_ms"]),
         int(document["last_seen_ms"]),
-        _from_value(document["meta"]),
-        _from_value(document["data"]),
+        _content(meta) if isinstance(meta, str) else _compact(meta),
+        _content(data) if isinstance(data, str) else _compact(data),
     )
 
 
-BASE64 = "base64:"
-
-
-def _to_value(content: bytes) -> Any:
-    """JSON as it is, for eyes and editors; what would not come back to the byte, as base64."""
-    try:
-        value = json.loads(content)
-        if not isinstance(value, str) and _compact(value) == content:
-            return value
-    except (ValueError, RecursionError):
-        pass
-    return BASE64 + base64.b64encode(content).decode()
-
-
-def _from_value(value: Any) -> bytes:
-    if isinstance(value, str):
-        return base64.b64decode(value.removeprefix(BASE64), validate=True)
-    return _compact(value)
+def _content(text: str) -> bytes:
+    return base64.b64decode(text.removeprefix(BASE64), validate=True)
 
 
 def _compact(value: Any) -> bytes:
