@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.handlers.asgi import ASGIHandler
@@ -31,20 +32,35 @@ TTL = 1_209_600
 
 def touch(request: HttpRequest) -> HttpResponse:
     """Reads and writes the session, as a view does that counts visits."""
-    session = getattr(request, "session", None)
-    if session is not None:
-        session["count"] = session.get("count", 0) + 1
+    request.session["count"] = request.session.get("count", 0) + 1
     return HttpResponse("x")
 
 
 async def atouch(request: HttpRequest) -> HttpResponse:
-    session = getattr(request, "session", None)
-    if session is not None:
+    session: Any = request.session
+    if isinstance(session, dict):
+        session["count"] = session.get("count", 0) + 1
+    else:
         await session.aset("count", await session.aget("count", 0) + 1)
     return HttpResponse("x")
 
 
 urlpatterns = [path("", touch), path("async/", atouch)]
+
+
+class NoSession:
+    """A dictionary that is thrown away: what a request costs without a session."""
+
+    async_capable = sync_capable = True
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: Any) -> Any:
+        request.session = {}
+        return self.get_response(request)
 
 
 class RawMiddleware:
@@ -54,12 +70,11 @@ class RawMiddleware:
         self.get_response = get_response
         self.client = redis.Redis.from_url(str(settings.JAM_SESSIONS["REDIS_URI"]))
 
-    def __call__(self, request: HttpRequest) -> Any:
+    def __call__(self, request: Any) -> Any:
         found: Any = self.client.get(request.COOKIES["raw"])
-        data = json.loads(found)
-        data["count"] = data.get("count", 0) + 1
+        request.session = json.loads(found)
         response = self.get_response(request)
-        self.client.set(request.COOKIES["raw"], json.dumps(data), ex=TTL)
+        self.client.set(request.COOKIES["raw"], json.dumps(request.session), ex=TTL)
         response.set_cookie("raw", request.COOKIES["raw"], max_age=TTL)
         return response
 
@@ -69,8 +84,6 @@ class AsyncRawMiddleware:
     sync_capable = False
 
     def __init__(self, get_response: Any) -> None:
-        from asgiref.sync import markcoroutinefunction
-
         self.get_response = get_response
         pool: Any = redis.asyncio.BlockingConnectionPool.from_url(
             str(settings.JAM_SESSIONS["REDIS_URI"]), max_connections=50
@@ -78,12 +91,11 @@ class AsyncRawMiddleware:
         self.client = redis.asyncio.Redis(connection_pool=pool)
         markcoroutinefunction(self)
 
-    async def __call__(self, request: HttpRequest) -> Any:
+    async def __call__(self, request: Any) -> Any:
         found: Any = await self.client.get(request.COOKIES["raw"])
-        data = json.loads(found)
-        data["count"] = data.get("count", 0) + 1
+        request.session = json.loads(found)
         response = await self.get_response(request)
-        await self.client.set(request.COOKIES["raw"], json.dumps(data), ex=TTL)
+        await self.client.set(request.COOKIES["raw"], json.dumps(request.session), ex=TTL)
         response.set_cookie("raw", request.COOKIES["raw"], max_age=TTL)
         return response
 
@@ -105,8 +117,8 @@ def _contenders(is_async: bool) -> dict[str, dict[str, Any]]:
     raw = "benchmarks.requests.%s" % ("AsyncRawMiddleware" if is_async else "RawMiddleware")
     cache = "django.contrib.sessions.backends.cache"
     return {
-        BARE: {"MIDDLEWARE": []},
-        FLOOR: {"MIDDLEWARE": [raw]},
+        BARE: {"MIDDLEWARE": ["benchmarks.requests.NoSession", AUTH]},
+        FLOOR: {"MIDDLEWARE": [raw, AUTH]},
         "this engine and middleware": {"MIDDLEWARE": [OURS, AUTH]},
         "this engine, Django's middleware": {"MIDDLEWARE": [DJANGOS, AUTH]},
         "Django cache": {"MIDDLEWARE": [DJANGOS, AUTH], "SESSION_ENGINE": cache},

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -48,17 +48,48 @@ Written = tuple[bool, Stored | None]
 """Whether it was written, and what is stored now: another's write, or None where it was ended."""
 
 
-@dataclasses.dataclass(frozen=True)
 class SessionInfo:
     """What may be shown of a session. It holds no id."""
 
-    handle: str
-    session_key: str | None
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime | None  # None: never
-    client: Any = None
-    is_current: bool = False
+    __slots__ = ("_meta", "_place", "_record", "is_current", "session_key")
+
+    def __init__(
+        self, session_key: str, place: Place, record: Record, meta: bytes, is_current: bool
+    ) -> None:
+        self.session_key = session_key
+        self._place, self._record, self._meta = place, record, meta
+        self.is_current = is_current
+
+    def __repr__(self) -> str:
+        return "<SessionInfo %s>" % self.handle
+
+    # Found when asked for: a page may have 10,000 of these.
+
+    @property
+    def handle(self) -> str:
+        return codec.handle_of(self._place.locator, self._place.field)
+
+    @property
+    def client(self) -> Any:
+        """The client description, None where there is none that can be read."""
+        try:
+            return _meta_of(self._meta).client
+        except UnreadableError:
+            return None
+
+    @property
+    def created_at(self) -> datetime:
+        return _datetime(self._record.created)
+
+    @property
+    def last_seen_at(self) -> datetime:
+        return _datetime(self._record.last_seen)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """None: never."""
+        ends = [time for time in (self._record.expires, self._record.absolute) if time]
+        return _datetime(min(ends)) if ends else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,11 +267,8 @@ class Operations:
         while True:
             locator = locators[index]
             page, position = yield "list", locator, limit - len(found), position
-            for field, record in page:
-                is_current = here is not None and here[:2] == (locator, field)
-                info = self._info(Place(locator, field), record, is_current)
-                if info is not None:
-                    found.append(info)
+            mine = here.field if here is not None and here.locator == locator else None
+            found += self._infos(session_key, locator, page, mine)
             if position is None:
                 index += 1
             if index == len(locators) or len(found) >= limit:
@@ -285,10 +313,7 @@ class Operations:
 
     def _open_meta(self, place: Place, record: Record) -> Meta:
         """Raises UnreadableError."""
-        try:
-            return Meta(*json.loads(self.cipher.open_meta(place, record)))
-        except (ValueError, TypeError):
-            raise UnreadableError("Its meta part is torn.") from None
+        return _meta_of(self.cipher.open_meta(place, record))
 
     def _sealed(
         self, place: Place, meta: Meta, body: bytes, created: int, absolute: int = 0
@@ -324,22 +349,24 @@ class Operations:
             _log_unusable(place, error)
             return None
 
-    def _info(self, place: Place, record: Record, is_current: bool) -> SessionInfo | None:
-        try:
-            meta = self._open_meta(place, record)
-        except UnreadableError as error:
-            _log_unusable(place, error)
-            return None
-        ends = [time for time in (record.expires, record.absolute) if time]
-        return SessionInfo(
-            handle=codec.handle_of(place.locator, place.field),
-            session_key=meta.session_key,
-            created_at=_datetime(record.created),
-            last_seen_at=_datetime(record.last_seen),
-            expires_at=_datetime(min(ends)) if ends else None,
-            client=meta.client,
-            is_current=is_current,
-        )
+    def _infos(
+        self,
+        session_key: str,
+        locator: str,
+        page: Sequence[tuple[bytes, Record]],
+        mine: bytes | None,
+    ) -> Iterator[SessionInfo]:
+        beginnings = tuple(_meta_text(Meta(session_key))[:-1] + end for end in (b"]", b","))
+        for field, record in page:
+            place = Place(locator, field)
+            try:
+                meta = self.cipher.open_meta(place, record)
+                if not meta.startswith(beginnings):
+                    raise UnreadableError("Its meta part is torn.")
+            except UnreadableError as error:
+                _log_unusable(place, error)
+            else:
+                yield SessionInfo(session_key, place, record, meta, field == mine)
 
     def _time_left(self, record: Record) -> Steps[int | None]:
         if record.expires == 0:
@@ -362,12 +389,21 @@ def check_key(session_key: object) -> str:
 
 
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
+_loads = json.JSONDecoder().decode
 
 
 def _meta_text(meta: Meta) -> bytes:
     session_key, client = meta
     name = "null" if session_key is None else _dumps(session_key)  # quick, for it is a str
     return (("[%s]" % name) if client is None else "[%s,%s]" % (name, _dumps(client))).encode()
+
+
+def _meta_of(text: bytes) -> Meta:
+    """Raises UnreadableError."""
+    try:
+        return Meta(*_loads(text.decode()))
+    except (ValueError, TypeError):
+        raise UnreadableError("Its meta part is torn.") from None
 
 
 def _page_of(cursor: str | None, locators: int) -> tuple[int, str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -279,8 +278,7 @@ def _fetched(place: Place, value: bytes | None) -> Record | None:
         return None
     record = codec.unpack(value)
     if record is None:
-        handle = codec.handle_of(place.locator, place.field)
-        logger.warning("Session %s is torn; it is unusable.", handle)
+        _log_torn(place)
         return None
     return record if place.issuer in (None, record.issuer) else None
 
@@ -288,10 +286,19 @@ def _fetched(place: Place, value: bytes | None) -> Record | None:
 def _listed(locator: str, reply: Reply) -> Listing:
     cursor, flat = reply
     found = []
-    for field, value in zip(flat[::2], flat[1::2], strict=True):
-        # One that this release can't read does not hide the others.
-        with contextlib.suppress(codec.UnknownFormatError):
-            record = _fetched(Place(locator, field), value)
-            if record is not None:
-                found.append((field, record))
+    pairs = iter(flat)
+    for field, value in zip(pairs, pairs, strict=True):
+        try:
+            record = codec.unpack(value)
+        except codec.UnknownFormatError:
+            continue  # one that this release can't read does not hide the others
+        if record is None:
+            _log_torn(Place(locator, field))
+        else:
+            found.append((field, record))
     return found, None if int(cursor) == 0 else str(int(cursor))
+
+
+def _log_torn(place: Place) -> None:
+    handle = codec.handle_of(place.locator, place.field)
+    logger.warning("Session %s is torn; it is unusable.", handle)
