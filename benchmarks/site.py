@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import django
 from django.conf import settings
+
+USERS = 4096
+FULL = bool(os.environ.get("FULL"))
 
 ENGINES = {
     "Django cache": "django.contrib.sessions.backends.cache",
@@ -54,6 +58,14 @@ def configure(uri: str, directory: Path, secret_key: str = "benchmark " * 5) -> 
         ALLOWED_HOSTS=["*"],
     )
     django.setup()
+
+
+def create_users() -> None:
+    """The rows that django-qsessions refers to."""
+    from django.contrib.auth import get_user_model
+
+    user = get_user_model()
+    user.objects.bulk_create(user(pk=n, username="user%d" % n) for n in range(USERS))
 
 
 def data_of(size: int) -> dict[str, Any]:

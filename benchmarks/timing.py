@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import redis
+
 SERVER_CORE, CLIENT_CORE = 0, 1
 
 
@@ -39,6 +41,16 @@ def awake_cores() -> Iterator[None]:
         for process in loops:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def pinned(uri: str) -> Iterator[None]:
+    """Keep the server on a core of its own."""
+    with redis.Redis.from_url(uri) as client:
+        info: Any = client.info("server")
+    for thread in os.listdir("/proc/%d/task" % info["process_id"]):
+        os.sched_setaffinity(int(thread), {SERVER_CORE})
+    yield
 
 
 def rounds(
