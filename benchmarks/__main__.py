@@ -16,7 +16,7 @@ from . import report, timing
 from .site import FULL, configure, create_users
 
 HERE = Path(__file__).parent
-ROUNDS = 21 if FULL else 5
+ROUNDS = 41 if FULL else 15
 
 
 def main() -> None:

@@ -83,13 +83,9 @@ def json_floor(uri: str, data: dict[str, Any]) -> Contender:
 
 def engine(store_class: Any, data: dict[str, Any]) -> Contender:
     """Any Django engine, used as a request uses it; one session after another, as users come."""
-    datas = [{**data, "_auth_user_id": str(number)} for number in range(USERS)]
-    new = itertools.cycle(datas)
-    stores = [store_class() for _ in range(SESSIONS)]
-    for store, mine in zip(stores, datas, strict=False):
-        store.update(mine)
-        store.save()
+    stores = [_stored(store_class, data, str(number)) for number in range(SESSIONS)]
     keys = [store.session_key for store in stores]
+    users = itertools.cycle(range(SESSIONS, USERS))
     count = itertools.count()
 
     def load_save() -> None:
@@ -99,14 +95,24 @@ def engine(store_class: Any, data: dict[str, Any]) -> Contender:
         store.save()
 
     def create() -> None:
-        store = store_class()
-        store.update(next(new))
-        store.save()
+        _stored(store_class, data, str(next(users)))
+
+    cycled: list[Any] = []
 
     def cycle() -> None:
-        stores[next(count) % SESSIONS].cycle_key()  # it is loaded, as it is when a user signs in
+        if not cycled:
+            cycled.extend(_stored(store_class, data, str(number)) for number in range(SESSIONS))
+        # It is loaded, as it is when a user signs in.
+        cycled[next(count) % SESSIONS].cycle_key()
 
     return Contender(load_save, create, None if "cookies" in store_class.__module__ else cycle)
+
+
+def _stored(store_class: Any, data: dict[str, Any], user: str) -> Any:
+    store = store_class()
+    store.update({**data, "_auth_user_id": user})
+    store.save()
+    return store
 
 
 def ours(data: dict[str, Any], **jam_settings: Any) -> Contender:
@@ -177,12 +183,7 @@ def async_floor(uri: str, data: dict[str, Any], with_json: bool = False) -> Call
 
 def async_engine(store_class: Any, data: dict[str, Any]) -> Call:
     """Each call has a session of its own, so that none waits for another's merge."""
-    keys = []
-    for number in range(SESSIONS):
-        store = store_class()
-        store.update({**data, "_auth_user_id": str(number)})
-        store.save()
-        keys.append(store.session_key)
+    keys = [_stored(store_class, data, str(number)).session_key for number in range(SESSIONS)]
     count = itertools.count()
 
     async def load_save() -> None:

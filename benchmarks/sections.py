@@ -37,7 +37,7 @@ def blocking(uri: str, directory: Path, rounds: int) -> Section:
             **_ours(uri, directory, data),
             **contenders.peers(data),
         }
-        number = {"300 B": 100, "4 KB": 50, "64 KB": 10}[title]
+        number = {"300 B": 30, "4 KB": 20, "64 KB": 3}[title]
         floor = FLOOR if title == "300 B" else JSON_FLOOR
         work = {name: each.load_save for name, each in all_.items()}
         found["load + save, blocking, " + title] = _measure(work, floor, number, rounds)
@@ -83,8 +83,9 @@ def in_flight(uri: str, directory: Path, rounds: int) -> Section:
         for name, settings in _ours_settings(uri, directory).items():
             calls[name] = contenders.async_ours(data, **settings)
         calls.update(contenders.async_peers(data))
+        # A call to the slowest takes 2 ms, and 6 ms with 64 KB.
         times = timing.async_rounds(
-            calls, number=128 if small else 64, repeat=rounds, in_flight=number
+            calls, number=64, repeat=rounds if small else rounds // 2, in_flight=number
         )
         label = "load + save, async, %d in flight, %s" % (number, title)
         found[label] = {"floor": floor, "rows": timing.summary(times, floor)}
@@ -102,7 +103,7 @@ def jamlib(uri: str, directory: Path, rounds: int) -> Section:
                 OURS: contenders.async_ours(data, SESSIONS_TYPE="redis", REDIS_URI=uri),
                 "jamlib": contenders.jam(uri, data),
             }
-            times = timing.async_rounds(calls, number=128, repeat=rounds, in_flight=number)
+            times = timing.async_rounds(calls, number=64, repeat=rounds, in_flight=number)
             title = "load + save on Redis 8.2, async, %d in flight, 300 B" % number
             found[title] = {"floor": FLOOR, "rows": timing.summary(times, FLOOR)}
     return found
@@ -126,7 +127,7 @@ def thousand_of_one_key(uri: str, directory: Path, rounds: int) -> Section:
         "a bare HGETALL": lambda: client.hgetall(name),
         OURS: lambda: module.sync.list("5", limit=1000),
     }
-    times = timing.rounds(lists, number=5, repeat=rounds)
+    times = timing.rounds(lists, number=3, repeat=rounds)
     found = {
         "list 1,000 sessions of one key": {
             "floor": "a bare HGETALL",
@@ -138,7 +139,7 @@ def thousand_of_one_key(uri: str, directory: Path, rounds: int) -> Section:
         OURS: lambda: module.sync.clear("5"),
     }
     cleared: dict[str, list[float]] = {each: [] for each in ends}
-    for _ in range(rounds * 3):
+    for _ in range(rounds):
         for each, end in ends.items():
             refill()
             cleared[each] += timing.rounds({each: _once(end)}, number=1, repeat=1)[each]
@@ -228,7 +229,7 @@ def growth(uri: str, directory: Path, rounds: int) -> Section:
         count = size
         contender = contenders.engine(SessionStore, data_of(300))
         work = {OURS: contender.load_save}
-        rows["%d" % size] = timing.summary(timing.rounds(work, number=300, repeat=rounds), OURS)[
+        rows["%d" % size] = timing.summary(timing.rounds(work, number=50, repeat=rounds), OURS)[
             OURS
         ]
         work = {OURS: lambda: module.sync.list("10000", limit=1000)}
@@ -251,7 +252,7 @@ def growth_of_a_key(uri: str, directory: Path, rounds: int) -> Section:
         key = "of %d" % size
         session_id = [module.sync.create(key, data_of(300)) for _ in range(size)][-1]
         calls = {OURS: _get_and_update(module, session_id)}
-        rows["%d" % size] = timing.summary(timing.rounds(calls, number=300, repeat=rounds), OURS)[
+        rows["%d" % size] = timing.summary(timing.rounds(calls, number=50, repeat=rounds), OURS)[
             OURS
         ]
         module.sync.clear(key)
@@ -285,7 +286,7 @@ def growth_on_json(uri: str, directory: Path, rounds: int) -> Section:
             "Django file": contenders.engine(FileStore, data_of(300)).load_save,
             ON_JSON: contenders.ours(data_of(300), JSON_PATH=path).load_save,
         }
-        times = timing.rounds(calls, number=100, repeat=rounds)
+        times = timing.rounds(calls, number=30, repeat=rounds)
         rows.update(
             {
                 "%s, %d" % item: row

@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings as django_settings
 from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
@@ -232,26 +233,47 @@ def test_a_streaming_response_passes(site: Site) -> None:
 
 
 def test_under_asgi_all_is_done_on_the_loops_thread(
-    monkeypatch: pytest.MonkeyPatch, store: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, settings: Any, redis_uri: str, prefix: str
 ) -> None:
     """No hop: neither the middleware nor, on Redis, the store leaves the event loop."""
-    if store["sessions_type"] != "redis":
-        return
-    loop_thread = threading.get_ident()
+    settings.JAM_SESSIONS = {
+        "SESSIONS_TYPE": "redis",
+        "REDIS_URI": redis_uri,
+        "SESSIONS_PATH": prefix,
+    }
     started: list[Any] = []
-    real = threading.Thread.start
-
-    def start(thread: threading.Thread) -> None:
-        started.append(thread)
-        real(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, "start", started.append)
     site = Site(True)
     key = stored(site, a=1)
     site(put(a=2), key)
     site(flush, key)
     assert started == []
-    assert loop_thread == threading.get_ident()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_engine_works_behind_djangos_own_middleware(is_async: bool) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        request.session["visits"] = request.session.get("visits", 0) + 1
+        return HttpResponse(str(request.session["visits"]))
+
+    async def aview(request: HttpRequest) -> HttpResponse:
+        await request.session.aset("visits", await request.session.aget("visits", 0) + 1)
+        return HttpResponse(str(await request.session.aget("visits")))
+
+    def visit(cookie: str | None) -> Any:
+        request = RequestFactory().get("/")
+        if cookie is not None:
+            request.COOKIES[COOKIE] = cookie
+        middleware: Any = DjangoSessionMiddleware(aview if is_async else view)
+
+        async def serve() -> Any:
+            return await middleware(request)
+
+        return asyncio.run(serve()) if is_async else middleware(request)
+
+    first = visit(None)
+    key = first.cookies[COOKIE].value
+    assert [first.content, visit(key).content, visit(key).content] == [b"1", b"2", b"3"]
 
 
 def test_the_middleware_says_that_it_is_async() -> None:

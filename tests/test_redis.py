@@ -218,6 +218,56 @@ def test_each_operation_is_one_command(is_crypt: bool, call: Face) -> None:
             assert calls() - before == most, method
 
 
+@pytest.mark.parametrize("is_crypt", [False, True], ids=["plain", "sealed"])
+def test_each_operation_of_the_engine_is_one_command(
+    is_crypt: bool, call: Face, settings: Any
+) -> None:
+    with running() as uri, redis.Redis.from_url(uri) as client:
+        settings.JAM_SESSIONS = {
+            "SESSIONS_TYPE": "redis",
+            "REDIS_URI": uri,
+            "IS_SESSION_CRYPT": is_crypt,
+        }
+
+        def trips(target: Any, method: str, *arguments: Any) -> int:
+            client.config_resetstat()
+            call(target, method, *arguments)
+            stats: Any = client.info("commandstats")
+            seen = {name: stats.get("cmdstat_" + name, {}).get("calls", 0) for name in COMMANDS}
+            return sum(seen.values()) - seen["evalsha"]  # each script asks for the time itself
+
+        warm_up(call)
+        store = SessionStore()
+        call(store, "update", {"_auth_user_id": "5"})
+        assert trips(store, "create") == 1
+        call(store, "update", {"n": 1})
+        assert trips(store, "save") == 1
+        assert trips(store, "save") == 1  # a touch
+        assert trips(store, "cycle_key") == 1
+        again = SessionStore(store.session_key)
+        assert trips(again, "load") == 1
+        assert trips(again, "get", "n") == 1
+        assert trips(again, "update", {"n": 2}) == 0
+        assert trips(again, "delete") == 1
+        assert trips(SessionStore(again.session_key), "exists", again.session_key) == 1
+
+
+COMMANDS = ("evalsha", "eval", "unlink", "time")
+
+
+def warm_up(call: Face) -> None:
+    """Every script is loaded, and the server's clock known."""
+    store = SessionStore()
+    call(store, "update", {"_auth_user_id": "6"})
+    call(store, "save")
+    call(store, "save")
+    call(store, "update", {"n": 1})
+    call(store, "save")
+    call(store, "cycle_key")
+    call(store, "load")
+    call(store, "delete")
+
+
 # A reply that is lost
 
 

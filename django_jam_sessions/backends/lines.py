@@ -65,6 +65,14 @@ def _closed() -> Exception:
     return redis.ConnectionError("The connection was closed.")
 
 
+def _late() -> Exception:
+    return redis.TimeoutError("The server did not answer in time.")
+
+
+def _nonsense() -> Exception:
+    return redis.InvalidResponse("The server broke the protocol.")
+
+
 def lines(client: Any) -> SocketLines | ClientLines:
     """How a blocking client is spoken to."""
     is_ours = hiredis is not None and type(client) is redis.Redis
@@ -139,7 +147,10 @@ class _Socket:
             found = self._read() if replies is None else [self._read() for _ in range(replies)]
         except BlockingIOError:
             self.close()
-            raise redis.TimeoutError("The server did not answer in time.") from None
+            raise _late() from None
+        except hiredis.HiredisError:
+            self.close()
+            raise _nonsense() from None
         except BaseException:  # a reply may be on its way yet: nobody must read it as their own
             self.close()
             raise
@@ -271,7 +282,7 @@ class _Stream(asyncio.Protocol):
             if left > 0:
                 self._watch = self._loop.call_later(left, self._check, timeout)
             else:
-                self.lose(redis.TimeoutError("The server did not answer in time."))
+                self.lose(_late())
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
@@ -281,7 +292,7 @@ class _Stream(asyncio.Protocol):
                 if type(reply) is not hiredis.PushNotification:
                     self._answer(reply)
         except (hiredis.HiredisError, IndexError):
-            self.lose(redis.InvalidResponse("The server broke the protocol."))
+            self.lose(_nonsense())
 
     def _answer(self, reply: Reply) -> None:
         waiter, _ = self._waiting.popleft()
