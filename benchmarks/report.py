@@ -21,7 +21,7 @@ def write(results: dict[str, Any], directory: Path) -> None:
 def markdown(results: dict[str, Any]) -> str:
     lines = ["# Benchmarks", ""]
     lines += ["Measured by `make bench`; medians (minimum to maximum) of a round's mean.", ""]
-    lines += ["%s %s;" % item for item in results["machine"].items()]
+    lines.append(machine(results) + ".")
     for title, section in results["work"].items():
         lines += ["", "## " + title[:1].upper() + title[1:], ""]
         rows = section["rows"]
@@ -39,6 +39,10 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def machine(results: dict[str, Any]) -> str:
+    return ", ".join("%s %s" % item for item in results["machine"].items())
+
+
 def ratios(results: dict[str, Any], path: Path) -> None:
     titles = [
         "load + save, blocking, 300 B",
@@ -46,6 +50,7 @@ def ratios(results: dict[str, Any], path: Path) -> None:
         "create, 300 B",
     ]
     figure, axes = plt.subplots(len(titles), 1, figsize=(8, 9), layout="constrained")
+    figure.supxlabel(machine(results), fontsize=8)
     for axis, title in zip(axes, titles, strict=True):
         rows = results["work"][title]["rows"]
         names = list(rows)[::-1]
@@ -63,6 +68,7 @@ def ratios(results: dict[str, Any], path: Path) -> None:
 
 def growth(results: dict[str, Any], path: Path) -> None:
     figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
+    figure.supxlabel(machine(results), fontsize=8)
     on_redis = results["work"]["growth: load + save, sessions in the store"]["rows"]
     sizes = [int(size) for size in on_redis]
     axis.plot(sizes, [row["median_us"] for row in on_redis.values()], "o-", label="Redis")

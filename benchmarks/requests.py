@@ -23,6 +23,8 @@ from django.urls import path
 
 BARE = "no session"
 FLOOR = "raw calls in a middleware"
+ASYNC_BARE = "an async view without a session"
+ASYNC_OURS = "this engine and middleware, an async view"
 AUTH = "django.contrib.auth.middleware.AuthenticationMiddleware"
 OURS = "django_jam_sessions.middleware.SessionMiddleware"
 DJANGOS = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -154,7 +156,10 @@ def _in(changes: dict[str, Any], call: Callable[[], Any]) -> Callable[[], Any]:
 def _wsgi(data: dict[str, Any], rounds: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {}
     handlers = {}
-    for name, changes in _contenders(False).items():
+    contenders = _contenders(False)
+    contenders[ASYNC_BARE] = contenders[BARE]
+    contenders[ASYNC_OURS] = contenders["this engine and middleware"]
+    for name, changes in contenders.items():
         with override_settings(**changes):
             handlers[name] = (WSGIHandler(), _cookie(data), changes)
         times[name] = []
@@ -163,17 +168,17 @@ def _wsgi(data: dict[str, Any], rounds: int) -> dict[str, Any]:
             with override_settings(**changes):
                 started = time.perf_counter()
                 for _ in range(REQUESTS):
-                    _wsgi_request(handler, cookie)
+                    _wsgi_request(handler, cookie, "/async/" if "async" in name else "/")
                 took = (time.perf_counter() - started) / REQUESTS * 1e6
             if round_:
                 times[name].append(took)
     return {"whole WSGI request: what the session adds": _added(times)}
 
 
-def _wsgi_request(handler: WSGIHandler, cookie: str) -> None:
+def _wsgi_request(handler: WSGIHandler, cookie: str, path_info: str) -> None:
     environ = {
         "REQUEST_METHOD": "GET",
-        "PATH_INFO": "/",
+        "PATH_INFO": path_info,
         "SERVER_NAME": "x",
         "SERVER_PORT": "80",
         "HTTP_COOKIE": cookie,

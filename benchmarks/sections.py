@@ -37,7 +37,7 @@ def blocking(uri: str, directory: Path, rounds: int) -> Section:
             **_ours(uri, directory, data),
             **contenders.peers(data),
         }
-        number = {"300 B": 30, "4 KB": 20, "64 KB": 3}[title]
+        number = {"300 B": 100, "4 KB": 40, "64 KB": 6}[title]
         floor = FLOOR if title == "300 B" else JSON_FLOOR
         work = {name: each.load_save for name, each in all_.items()}
         found["load + save, blocking, " + title] = _measure(work, floor, number, rounds)
@@ -286,7 +286,7 @@ def growth_on_json(uri: str, directory: Path, rounds: int) -> Section:
             "Django file": contenders.engine(FileStore, data_of(300)).load_save,
             ON_JSON: contenders.ours(data_of(300), JSON_PATH=path).load_save,
         }
-        times = timing.rounds(calls, number=30, repeat=rounds)
+        times = timing.rounds(calls, number=100, repeat=rounds)
         rows.update(
             {
                 "%s, %d" % item: row

@@ -32,6 +32,7 @@ def test_it_is_short_and_in_order() -> None:
         "SessionModule",
         "Settings",
         "Commands",
+        "Speed",
         "Your own backend",
         "How it differs from Django's own engines",
     ]
@@ -47,7 +48,7 @@ def test_the_two_commands_are_the_makefiles() -> None:
 def test_the_settings_are_valid(settings: Any, redis_uri: str, prefix: str) -> None:
     installation, _, backend = snippets("python")
     for snippet in (installation, backend):
-        scope: dict[str, Any] = {"INSTALLED_APPS": []}
+        scope: dict[str, Any] = {"INSTALLED_APPS": [], "MIDDLEWARE": ["", ""]}
         exec(snippet, scope)
         settings.JAM_SESSIONS = scope["JAM_SESSIONS"]
         assert check_settings() == []
@@ -56,6 +57,7 @@ def test_the_settings_are_valid(settings: Any, redis_uri: str, prefix: str) -> N
         settings.SESSION_ENGINE,
         ["django_jam_sessions"],
     )
+    assert scope["MIDDLEWARE"][1] in settings.MIDDLEWARE
 
 
 @pytest.mark.django_db
