@@ -99,6 +99,18 @@ def _check_session_ttl(given: dict[str, Any]) -> None:
     conf.session_ttl  # noqa: B018 - raises
 
 
+def _check_touch(given: dict[str, Any]) -> None:
+    conf.touch_interval, conf.sliding  # noqa: B018 - raise
+
+
+def _check_client(given: dict[str, Any]) -> None:
+    conf.client_info, conf.client_ip  # noqa: B018 - raise
+
+
+def _check_password_change(given: dict[str, Any]) -> None:
+    conf.end_others_on_password_change  # noqa: B018 - raises
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E003": _check_redis,
     "jam_sessions.E004": _check_secret,
@@ -107,6 +119,9 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E007": _check_id_factory,
     "jam_sessions.E008": _check_session_key,
     "jam_sessions.E009": _check_session_ttl,
+    "jam_sessions.E010": _check_touch,
+    "jam_sessions.E011": _check_client,
+    "jam_sessions.E012": _check_password_change,
 }
 
 

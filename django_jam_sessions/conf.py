@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -13,6 +13,18 @@ from django.utils.module_loading import import_string
 
 from .sealing import secrets_from_django
 
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+# What is for the engine, the middleware and the views, and not for SessionModule.
+SITE_NAMES = (
+    "SESSION_KEY",
+    "TOUCH_INTERVAL",
+    "SLIDING",
+    "CLIENT_INFO",
+    "CLIENT_IP",
+    "END_OTHERS_ON_PASSWORD_CHANGE",
+)
 NAMES = (
     "SESSIONS_TYPE",
     "ID_FACTORY",
@@ -23,7 +35,7 @@ NAMES = (
     "SESSION_TTL",
     "JSON_PATH",
     "CUSTOM_MODULE",
-    "SESSION_KEY",
+    *SITE_NAMES,
 )
 
 
@@ -59,10 +71,46 @@ class Conf:
         ttl = self.given.get("SESSION_TTL")
         return None if ttl is None else check_ttl(ttl)
 
+    @property
+    def touch_interval(self) -> float:
+        """Seconds after which a session that is used is noted as seen again."""
+        interval: float | None = check_ttl(self.given.get("TOUCH_INTERVAL", 300), "TOUCH_INTERVAL")
+        return math.inf if interval is None else interval
+
+    @property
+    def sliding(self) -> bool:
+        """Whether a session that is used lives on from then."""
+        return self._flag("SLIDING", default=False)
+
+    @property
+    def client_info(self) -> bool | Literal["truncated"]:
+        """Whether the client's address and user agent are stored."""
+        value = self.given.get("CLIENT_INFO", True)
+        if value is True or value is False or value == "truncated":
+            return value  # type: ignore[no-any-return]  # narrowed by the line before
+        raise ImproperlyConfigured("JAM_SESSIONS['CLIENT_INFO'] must be a bool or 'truncated'.")
+
+    @property
+    def client_ip(self) -> Callable[[HttpRequest], str] | None:
+        """Takes a request, returns its client's address, or ``""``."""
+        function: Callable[[HttpRequest], str] | None = self._callable("CLIENT_IP")
+        return function
+
+    @property
+    def end_others_on_password_change(self) -> bool:
+        return self._flag("END_OTHERS_ON_PASSWORD_CHANGE", default=True)
+
+    def _flag(self, name: str, *, default: bool) -> bool:
+        value = self.given.get(name, default)
+        if not isinstance(value, bool):
+            raise ImproperlyConfigured("JAM_SESSIONS[%r] must be a bool." % name)
+        return value
+
     def module_arguments(self) -> dict[str, Any]:
         """The arguments of the SessionModule that the settings describe."""
         given = {str(name).lower(): value for name, value in self.given.items()}
-        given.pop("session_key", None)
+        for name in SITE_NAMES:
+            given.pop(name.lower(), None)
         given.setdefault("sessions_type", "json")
         if given.get("session_ttl") is None:
             given["session_ttl"] = settings.SESSION_COOKIE_AGE
@@ -105,12 +153,12 @@ class Conf:
         return value
 
 
-def check_ttl(ttl: Any) -> float | None:
+def check_ttl(ttl: Any, name: str = "session_ttl") -> float | None:
     """``ttl`` where it is a number of seconds or None; raises ImproperlyConfigured."""
     is_number = isinstance(ttl, int | float) and not isinstance(ttl, bool)
     if ttl is None or (is_number and 0 < ttl < math.inf):
         return ttl  # type: ignore[no-any-return]  # narrowed by is_number
-    raise ImproperlyConfigured("session_ttl must be a number of seconds above 0, or None.")
+    raise ImproperlyConfigured("%s must be a number of seconds above 0, or None." % name)
 
 
 conf = Conf()

@@ -29,6 +29,8 @@ class EngineSettings(NamedTuple):
     session_key: Callable[[dict[str, Any]], object] | None
     session_ttl: float | None
     id_factory: Callable[[], str] | None
+    touch_interval: float  # milliseconds
+    sliding: bool
 
 
 class ConfiguredSessions:
@@ -51,8 +53,15 @@ class ConfiguredSessions:
         """What the session engine needs of the settings."""
         if self._engine is None:
             module = self.current()
-            settings = conf.session_key, conf.session_ttl, conf.id_factory
-            self._engine = EngineSettings(module.backend, module.operations, *settings)
+            self._engine = EngineSettings(
+                module.backend,
+                module.operations,
+                conf.session_key,
+                conf.session_ttl,
+                conf.id_factory,
+                conf.touch_interval * 1000,
+                conf.sliding,
+            )
         return self._engine
 
     def forget(self, *, setting: str, **kwargs: Any) -> None:

@@ -12,7 +12,9 @@ cookie will have.
 from __future__ import annotations
 
 import json
+import random
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,11 +24,14 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.serializers import JSONSerializer
 from django.utils.asyncio import async_unsafe
 
-from .codec import ENGINE, Issued, issue, place_of
+from . import signals
+from .codec import ENGINE, Issued, handle_of, issue, place_of
 from .configured import configured
+from .devices import ClientInfo, client_info
 from .exceptions import SessionStoreUnavailable
 from .merge import merge
 from .operations import Meta, Stored
+from .signals import session_ended
 from .steps import Steps, arun, run
 
 T = TypeVar("T")
@@ -42,6 +47,7 @@ class SessionStore(SessionBase):
     _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
     _failure: SessionStoreUnavailable | None = None
     flushed = False  # what the middleware asks before it deletes the cookie
+    describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
@@ -89,6 +95,18 @@ class SessionStore(SessionBase):
         owner = data.get(AUTH_USER_ID) if function is None else function(data)
         return None if owner is None or owner == "" else str(owner)
 
+    @property
+    def owner(self) -> str | None:
+        """Whose session is stored: the session key, elsewhere. None where it is nobody's, or none
+        was loaded."""
+        return self._owner_stored
+
+    @property
+    def handle(self) -> str | None:
+        """The public name of the stored session, None where none was loaded."""
+        place = None if self._stored is None else self._stored.place
+        return None if place is None else handle_of(place.locator, place.field)
+
     # Blocking
 
     @async_unsafe
@@ -121,6 +139,14 @@ class SessionStore(SessionBase):
         """Give the session a new id; raises SessionInterrupted where somebody's was ended."""
         self._run(self._cycle_key())
 
+    @async_unsafe
+    def touch(self) -> bool:
+        """Note that a loaded session was used, at most once per TOUCH_INTERVAL.
+
+        Returns whether it was made to live longer, as SLIDING has it.
+        """
+        return self._run(self._touch())
+
     @classmethod
     @async_unsafe
     def clear_expired(cls) -> None:
@@ -148,6 +174,10 @@ class SessionStore(SessionBase):
     async def acycle_key(self) -> None:
         """See cycle_key()."""
         await self._arun(self._cycle_key())
+
+    async def atouch(self) -> bool:
+        """See touch()."""
+        return await self._arun(self._touch())
 
     @classmethod
     async def aclear_expired(cls) -> None:
@@ -237,7 +267,9 @@ class SessionStore(SessionBase):
         while stored is None:
             allocated, self._allocated = self._allocated, None
             issued = allocated[1] if allocated and allocated[0] == owner else self._issue(owner)
-            stored = yield from self._operations.create(issued, Meta(owner), body, ttl)
+            meta = Meta(owner, self._client())
+            stored = yield from self._operations.create(issued, meta, body, ttl)
+        yield from signals.created(owner, stored.place)
         self._remember(stored, owner)
         self._replaces = False
         self.modified = True
@@ -271,6 +303,7 @@ class SessionStore(SessionBase):
             if now_stored is None:
                 break
             if done:
+                yield from self._tell(stored, now_stored, self._owner(data))
                 self._remember(now_stored, self._owner(data))
                 self._replaces = False
                 return True
@@ -290,17 +323,64 @@ class SessionStore(SessionBase):
         """Whether it was written, and what is stored now."""
         body, ttl, owner = self._dumps(data), self._ttl(data), self._owner(data)
         if cycle or (owner is not None and self._is_new(owner)):
-            client = self._operations.meta(stored).client
             issued = self._next_id(stored, owner)
             is_sign_in = owner is not None and self._owner_stored is None
+            client = None if is_sign_in else self._operations.meta(stored).client
+            client = client or self._client()
             return (
                 yield from self._operations.move(
                     stored, issued, Meta(owner, client), body, ttl, is_sign_in=is_sign_in
                 )
             )
+        meta = None
+        if self.describe is not None and (yield from self._is_due(stored)):
+            meta = self._new_meta(stored)
         if body == stored.body and not self._replaces:
-            return (yield from self._operations.touch(stored, ttl))
-        return (yield from self._operations.replace(stored, body, ttl))
+            return (yield from self._operations.touch(stored, ttl, meta))
+        return (yield from self._operations.replace(stored, body, ttl, meta))
+
+    def _client(self) -> ClientInfo | None:
+        return None if self.describe is None else self.describe()
+
+    def _is_due(self, stored: Stored) -> Steps[bool]:
+        """Whether the store has not heard of the session for TOUCH_INTERVAL, or a little less: not
+        all requests of a page at once are to come to that."""
+        now = yield ("now",)
+        interval = self._settings.touch_interval * random.uniform(0.8, 1)  # noqa: S311 - no secret
+        return bool(now - stored.record.last_seen > interval)
+
+    def _new_meta(self, stored: Stored) -> Meta | None:
+        """None where what is stored of the client is still true."""
+        meta = self._operations.meta(stored)
+        client = self._client()
+        known = client is None or client_info(meta.client) == client
+        return None if known else Meta(meta.session_key, client)
+
+    def _touch(self) -> Steps[bool]:
+        stored, data = self._stored, self.__dict__.get("_session_cache")
+        if stored is None or data is None or not (yield from self._is_due(stored)):
+            return False
+        now = yield ("now",)
+        is_sliding, expires = self._settings.sliding, stored.record.expires
+        ttl = self._ttl(data) if is_sliding else expires - now if expires else None
+        meta = self._new_meta(stored)
+        done, now_stored = yield from self._operations.touch(stored, ttl, meta)
+        if done and now_stored is not None:
+            seen = now_stored.record._replace(last_seen=now)
+            self._stored = now_stored._replace(record=seen)
+        return done and is_sliding
+
+    def _tell(self, old: Stored, new: Stored, owner: str | None) -> Steps[None]:
+        """What a move was: a new session of somebody's, or a new id."""
+        before = self._owner_stored
+        if new.place == old.place:
+            return
+        if owner == before:
+            yield from signals.reworked(owner, new.place, old.place)
+            return
+        if before is not None:
+            yield from signals.ended(before, old.place, signals.LOGOUT)
+        yield from signals.created(owner, new.place)
 
     def _next_id(self, stored: Stored, owner: str | None) -> Issued:
         if owner is not None and self._is_new(owner):
@@ -335,7 +415,15 @@ class SessionStore(SessionBase):
 
     def _delete(self, session_key: str | None) -> Steps[None]:
         key = self._stored_key if session_key is None else session_key
-        yield from self._operations.delete(key, ENGINE)
+        is_own = self._stored is not None and key == self._stored.id
+        place = place_of(key, ENGINE)
+        if place is None:
+            return
+        owner = self._owner_stored
+        if session_ended.receivers and not is_own:
+            owner = yield from self._operations.key_of(place)
+        if (yield from self._operations.delete(key, ENGINE)):
+            yield from signals.ended(owner, place, signals.LOGOUT)
 
     def _dumps(self, data: Any) -> bytes:
         if self.serializer is JSONSerializer:

@@ -8,6 +8,10 @@ login must not erase the cookie that the login has set.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
@@ -18,14 +22,41 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
+from .client import describe
+from .exceptions import SessionStoreUnavailable
+
+current_request: ContextVar[HttpRequest | None] = ContextVar("current_request", default=None)
+
+
+@contextmanager
+def _current(request: HttpRequest) -> Iterator[None]:
+    """For the receivers of signals, which know of no request."""
+    token = current_request.set(request)
+    try:
+        yield
+    finally:
+        current_request.reset(token)
+
 
 class SessionMiddleware(DjangoSessionMiddleware):
     """In the place of ``django.contrib.sessions.middleware.SessionMiddleware``."""
 
+    def __call__(self, request: HttpRequest) -> Any:
+        if self.async_mode:
+            return self.__acall__(request)
+        with _current(request):
+            return super().__call__(request)
+
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
-        self.process_request(request)
-        response = await cast(Any, self.get_response)(request)
-        return await self.aprocess_response(request, response)
+        with _current(request):
+            self.process_request(request)
+            response = await cast(Any, self.get_response)(request)
+            return await self.aprocess_response(request, response)
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        session: Any = request.session
+        session.describe = partial(describe, request)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         session = getattr(request, "session", None)
@@ -36,6 +67,12 @@ class SessionMiddleware(DjangoSessionMiddleware):
             session.has_key("")  # loads it
         if _is_merely_missing(session):
             return _vary(response, accessed)
+        if _is_only_used(session, response):
+            with suppress(SessionStoreUnavailable):
+                if session.touch():
+                    at_browser_close = session.get_expire_at_browser_close()
+                    max_age = None if at_browser_close else session.get_expiry_age()
+                    _set_cookie(response, session, max_age)
         return super().process_response(request, response)
 
     async def aprocess_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -50,10 +87,13 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return _vary(response, accessed)
         if session.is_empty():
             return super().process_response(request, response)  # it was flushed: no I/O
+        if _is_only_used(session, response):
+            with suppress(SessionStoreUnavailable):
+                if await session.atouch():
+                    _set_cookie(response, session, await _max_age(session))
         if not (session.modified or settings.SESSION_SAVE_EVERY_REQUEST):
             return _vary(response, accessed)
-        at_browser_close = await session.aget_expire_at_browser_close()
-        max_age = None if at_browser_close else await session.aget_expiry_age()
+        max_age = await _max_age(session)
         if response.status_code >= 500:
             return _vary(response, accessed)
         await _save(session)
@@ -68,6 +108,21 @@ def _is_saved_anyway(session: SessionBase) -> bool:
 def _is_merely_missing(session: SessionBase) -> bool:
     """Whether the session is empty though nobody flushed it: it is new, or was not found."""
     return session.is_empty() and not getattr(session, "flushed", True)
+
+
+def _is_only_used(session: SessionBase, response: HttpResponse) -> bool:
+    """Whether the session was looked at and not changed: that is noted, now and then."""
+    return (
+        session.accessed
+        and not (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+        and response.status_code < 500
+        and hasattr(session, "touch")
+    )
+
+
+async def _max_age(session: SessionBase) -> int | None:
+    at_browser_close = await session.aget_expire_at_browser_close()
+    return None if at_browser_close else await session.aget_expiry_age()
 
 
 async def _save(session: SessionBase) -> None:

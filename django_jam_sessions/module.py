@@ -8,14 +8,17 @@ from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
+from django.dispatch import Signal
 
+from . import signals
 from .backends import build
-from .codec import MODULE
+from .codec import MODULE, place_of, place_of_handle
 from .conf import check_ttl, conf
 from .exceptions import SessionNotFoundError
 from .operations import KeyInfo, Meta, Operations, SessionInfo, check_key
 from .sealing import Cipher, Plain, Sealed, parse_secrets
 from .serialization import serialize
+from .signals import CLEARED, LOGOUT, REVOKED, session_ended, session_reworked
 from .steps import Steps, arun, run
 
 T = TypeVar("T")
@@ -54,6 +57,7 @@ class SessionSteps:
             issued = self.operations.issue(session_key, MODULE, self.id_factory)
             created = yield from self.operations.create(issued, meta, body, self.ttl)
             if created is not None:
+                yield from signals.created(session_key, issued.place)
                 return issued.id
 
     def get(self, session_id: str, default: Any = _RAISE) -> Steps[Any]:
@@ -70,22 +74,38 @@ class SessionSteps:
         _found(done is not None)
 
     def delete(self, session_id: str) -> Steps[None]:
+        key = yield from self._key_of(session_id, session_ended)
         _found((yield from self.operations.delete(session_id, MODULE)))
+        yield from signals.ended(key, place_of(session_id), LOGOUT)
 
     def rework(self, session_id: str) -> Steps[str]:
+        key = yield from self._key_of(session_id, session_reworked)
         new_id = yield from self.operations.rework(session_id, MODULE, self.id_factory)
         if new_id is None:
             raise _not_found()
+        old, new = place_of(session_id), place_of(new_id)
+        if old is not None and new is not None:
+            yield from signals.reworked(key, new, old)
         return new_id
 
     def clear(self, session_key: str) -> Steps[None]:
         _found((yield from self.operations.clear(session_key)), "This key has no sessions.")
+        yield from signals.ended(session_key, None, CLEARED)
 
     def clear_others(self, session_id: str) -> Steps[None]:
+        key = yield from self._key_of(session_id, session_ended)
         _found((yield from self.operations.clear_others(session_id)))
+        yield from signals.ended(key, None, CLEARED)
 
     def end(self, session_key: str, handle: str) -> Steps[None]:
         _found((yield from self.operations.end(session_key, handle)))
+        yield from signals.ended(session_key, place_of_handle(handle), REVOKED)
+
+    def _key_of(self, session_id: str, signal: Signal) -> Steps[str | None]:
+        """The session key for a signal: it takes a look at the store, so only where somebody
+        listens."""
+        place = place_of(session_id) if signal.receivers else None
+        return None if place is None else (yield from self.operations.key_of(place))
 
     def list(
         self, session_key: str, current: str | None, limit: int, cursor: str | None

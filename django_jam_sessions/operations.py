@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from . import codec
 from .backends.base import MAX_TIME, Outcome
 from .codec import Change, Issued, Place, Record
+from .devices import ClientInfo, client_info
 from .sealing import Cipher, UnreadableError
 from .steps import Steps
 
@@ -70,10 +71,10 @@ class SessionInfo:
         return codec.handle_of(self._place.locator, self._place.field)
 
     @property
-    def client(self) -> Any:
+    def client(self) -> ClientInfo | None:
         """The client description, None where there is none that can be read."""
         try:
-            return _meta_of(self._meta).client
+            return client_info(_meta_of(self._meta).client)
         except UnreadableError:
             return None
 
@@ -135,19 +136,30 @@ class Operations:
         done = yield "insert", place, record, ttl
         return Stored(session_id, place, record, body) if done else None
 
-    def replace(self, stored: Stored, body: bytes, ttl: int | None) -> Steps[Written]:
-        """Give a session a new body."""
+    def replace(
+        self, stored: Stored, body: bytes, ttl: int | None, meta: Meta | None = None
+    ) -> Steps[Written]:
+        """Give a session a new body; ``meta`` None keeps the stored one."""
         place, record = stored.place, stored.record
         change = self._change(place, body, record.secret_id)
+        written = record.written(change.version)
+        if meta is not None:
+            sealed = self.cipher.seal_meta(place, record, _meta_text(meta))
+            change, written = change._replace(meta=sealed), written._replace(meta=sealed)
         outcome = yield "replace", place, change, record.version, ttl
         if outcome is True:
-            return True, Stored(stored.id, place, record.written(change.version), body)
+            return True, Stored(stored.id, place, written, body)
         return self._refused(stored, outcome)
 
-    def touch(self, stored: Stored, ttl: int | None) -> Steps[Written]:
-        """Let a session live on from now, without writing it."""
-        outcome = yield "touch", stored.place, stored.record.version, ttl
-        return (True, stored) if outcome is True else self._refused(stored, outcome)
+    def touch(self, stored: Stored, ttl: int | None, meta: Meta | None = None) -> Steps[Written]:
+        """Note that a session is in use, and until when it lives, without writing its data."""
+        place, record = stored.place, stored.record
+        sealed = meta and self.cipher.seal_meta(place, record, _meta_text(meta))
+        outcome = yield "touch", place, record.version, ttl, sealed
+        if outcome is True:
+            touched = record if sealed is None else record._replace(meta=sealed)
+            return True, stored._replace(record=touched)
+        return self._refused(stored, outcome)
 
     def overwrite(
         self, session_id: str, issuer: bytes, body: bytes, ttl: int | None
@@ -213,6 +225,11 @@ class Operations:
             done, stored = yield from self.move(stored, issued, meta, stored.body, ttl)
             if done or stored is None:
                 return issued.id if done else None
+
+    def key_of(self, place: Place) -> Steps[str | None]:
+        """Whose session lives there; None where nobody's does, or an anonymous one."""
+        record = yield "fetch", place
+        return None if record is None else self._session_key(place, record)
 
     def delete(self, session_id: str | None, issuer: bytes) -> Steps[bool]:
         """False where there is no such session."""

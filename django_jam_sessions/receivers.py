@@ -1,8 +1,10 @@
-"""Who is deleted or made inactive loses every session at once."""
+"""Who is deleted or made inactive loses every session at once; who has a new password, all but
+the one that set it."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from django.db.models.signals import post_delete, post_save
 from .conf import conf
 from .configured import sessions
 from .exceptions import JamSessionsError, SessionNotFoundError
+from .middleware import current_request
 
 logger = logging.getLogger(__name__)
 
@@ -43,22 +46,37 @@ def _user_deleted(instance: AbstractBaseUser, using: str, **kwargs: Any) -> None
 def _user_saved(
     instance: AbstractBaseUser, using: str, created: bool, raw: bool, **kwargs: Any
 ) -> None:
-    if not (created or raw or instance.is_active):
+    if created or raw:
+        return
+    if not instance.is_active:
         _end_after_commit(instance, using)
+    # Set until save() is through: where a password is stored anew for another hasher, it is not.
+    elif vars(instance).get("_password") is not None and conf.end_others_on_password_change:
+        _end_after_commit(instance, using, keeps_current=True)
 
 
-def _end_after_commit(user: AbstractBaseUser, using: str) -> None:
+def _end_after_commit(user: AbstractBaseUser, using: str, *, keeps_current: bool = False) -> None:
     if keys_are_users():
         key = key_of(user)  # now: a deleted user's pk is gone later
         # Not before: where the transaction fails, the user keeps the sessions.
-        transaction.on_commit(lambda: _end(key), using=using)
+        transaction.on_commit(lambda: _end(key, keeps_current), using=using)
 
 
-def _end(key: str) -> None:
+def _end(key: str, keeps_current: bool) -> None:
     try:
-        sessions.sync.clear(key)
-    except SessionNotFoundError:
-        pass
+        with suppress(SessionNotFoundError):
+            if keeps_current and (current := _current_id(key)) is not None:
+                sessions.sync.clear_others(current)
+                return
+        with suppress(SessionNotFoundError):
+            sessions.sync.clear(key)
     except JamSessionsError:
-        # The user is gone or inactive all the same, and django.contrib.auth lets nobody in.
-        logger.exception("The sessions of a deleted or inactive user could not be ended.")
+        # django.contrib.auth lets nobody in all the same: the password's hash has changed, or the
+        # user is gone or inactive.
+        logger.exception("The sessions of a user who was changed or deleted could not be ended.")
+
+
+def _current_id(key: str) -> str | None:
+    """The id of the session of the request that this is part of, where it is the key's."""
+    session: Any = getattr(current_request.get(), "session", None)
+    return session.session_key if getattr(session, "owner", None) == key else None

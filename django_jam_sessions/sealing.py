@@ -43,6 +43,9 @@ class Cipher(Protocol):
     def seal(self, place: Place, record: Record) -> Record:
         """``record`` for ``place``, its meta and its body sealed with the secret it names."""
 
+    def seal_meta(self, place: Place, record: Record, meta: bytes) -> bytes:
+        """Another meta part for a stored record; raises UnreadableError."""
+
     def seal_body(self, place: Place, secret_id: bytes, body: bytes) -> bytes:
         """Raises UnreadableError where the secret is not ours."""
 
@@ -63,6 +66,10 @@ class Plain:
 
     def seal(self, place: Place, record: Record) -> Record:
         return record
+
+    def seal_meta(self, place: Place, record: Record, meta: bytes) -> bytes:
+        _require_plain(record.secret_id)
+        return meta
 
     def seal_body(self, place: Place, secret_id: bytes, body: bytes) -> bytes:
         _require_plain(secret_id)
@@ -130,6 +137,10 @@ class Sealed:
             meta=_encrypt(aead, record.meta, _META + context + _life(record)),
             body=_encrypt(aead, record.body, _BODY + context),
         )
+
+    def seal_meta(self, place: Place, record: Record, meta: bytes) -> bytes:
+        context = _META + _context(place, record.issuer, record.secret_id) + _life(record)
+        return _encrypt(self._aead(place, record.secret_id), meta, context)
 
     def seal_body(self, place: Place, secret_id: bytes, body: bytes) -> bytes:
         context = _BODY + _context(place, place.issuer or b"", secret_id)

@@ -3,6 +3,7 @@
 Logic that needs several calls is a generator: it yields ``(method name, *arguments)`` and is sent
 what the call returned. run() makes the calls on a target; arun() awaits the target's twins, whose
 names begin with an ``a``. The logic itself does no I/O and knows of no event loop.
+``(TELL, signal, details)`` sends a signal of Django's instead.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+TELL = "tell"
 Steps = Generator[tuple[Any, ...], Any, T]
 
 
@@ -18,7 +20,11 @@ def run(target: object, steps: Steps[T]) -> T:
     try:
         step = next(steps)
         while True:
-            step = steps.send(getattr(target, step[0])(*step[1:]))
+            if step[0] is TELL:
+                step[1].send_robust(None, **step[2])
+                step = next(steps)
+            else:
+                step = steps.send(getattr(target, step[0])(*step[1:]))
     except StopIteration as done:
         result: T = done.value
         return result
@@ -28,7 +34,11 @@ async def arun(target: object, steps: Steps[T]) -> T:
     try:
         step = next(steps)
         while True:
-            step = steps.send(await getattr(target, "a" + step[0])(*step[1:]))
+            if step[0] is TELL:
+                await step[1].asend_robust(None, **step[2])
+                step = next(steps)
+            else:
+                step = steps.send(await getattr(target, "a" + step[0])(*step[1:]))
     except StopIteration as done:
         result: T = done.value
         return result

@@ -69,6 +69,11 @@ class NoBackend:
         ({"SESSION_KEY": "django.VERSION"}, "E008", "can't be called"),
         ({"SESSION_TTL": -1}, "E009", "above 0"),
         ({"SESSION_TTL": float("inf")}, "E009", "above 0"),
+        ({"TOUCH_INTERVAL": "often"}, "E010", "above 0"),
+        ({"SLIDING": 1}, "E010", "SLIDING"),
+        ({"CLIENT_INFO": "some"}, "E011", "'truncated'"),
+        ({"CLIENT_IP": "no.such.path"}, "E011", "CLIENT_IP"),
+        ({"END_OTHERS_ON_PASSWORD_CHANGE": None}, "E012", "must be a bool"),
     ],
 )
 def test_a_mistake_is_an_error(
@@ -202,6 +207,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 14
+    assert len(found) == 17
     for check_id in found:
         assert check_id in text

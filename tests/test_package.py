@@ -57,7 +57,8 @@ LAYERS = {
     "sealing": {"codec"},
     "serialization": set(),
     "backends": {"codec", "exceptions", "steps"},
-    "operations": {"codec", "sealing", "steps", "backends"},
+    "devices": set(),
+    "operations": {"codec", "sealing", "steps", "backends", "devices"},
     "conf": {"sealing"},
 }
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from testproject.server import free_port
+from testproject.server import free_port, running
 
 ROOT = Path(__file__).parent.parent
 SERVERS = {
@@ -27,11 +27,17 @@ SERVERS = {
 }
 
 
+@pytest.fixture(scope="module")
+def uri() -> Iterator[str]:
+    with running() as uri:
+        yield uri
+
+
 @pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest, redis_uri: str) -> Iterator[str]:
+def server(request: pytest.FixtureRequest, uri: str) -> Iterator[str]:
     port = free_port()
     command = SERVERS[request.param].format(port=port).split()
-    environment = {**os.environ, "REDIS_URI": redis_uri, "PYTHONWARNINGS": ""}
+    environment = {**os.environ, "REDIS_URI": uri, "PYTHONWARNINGS": ""}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
     process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment)
     try:
@@ -86,8 +92,8 @@ async def test_each_test_has_a_loop_of_its_own(number):
 """
 
 
-def test_pytest_asyncio_may_call_it(tmp_path: Path, redis_uri: str) -> None:
-    (tmp_path / "test_loops.py").write_text(PYTEST_ASYNCIO.format(uri=redis_uri))
+def test_pytest_asyncio_may_call_it(tmp_path: Path, uri: str) -> None:
+    (tmp_path / "test_loops.py").write_text(PYTEST_ASYNCIO.format(uri=uri))
     command = [sys.executable, "-X", "dev", "-m", "pytest", "-q", "-W", "error"]
     command += ["-o", "asyncio_default_fixture_loop_scope=function"]
     command += ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:django", "-p", "no:cacheprovider"]

@@ -57,11 +57,11 @@ class Command(BaseCommand):
 
     def _populate(self) -> None:
         for name, password in USERS.items():
-            user, is_new = get_user_model().objects.get_or_create(username=name)
-            if is_new:
-                user.set_password(password)
-                user.is_staff = user.is_superuser = name == "grace"
-                user.save()
+            users = get_user_model().objects
+            user = users.filter(username=name).first()
+            if user is None:
+                create = users.create_superuser if name == "grace" else users.create_user
+                user = create(name, password=password)
             for device in DEVICES[sessions.sync.count(str(user.pk)) :]:
                 client = Client(headers={"user-agent": device})
                 client.post("/accounts/login/", {"username": name, "password": password})

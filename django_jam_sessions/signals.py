@@ -1,0 +1,53 @@
+"""What happens to sessions. Receivers are sent ``session_key`` and ``handle``, never an id.
+
+Sent after the fact, for blocking and awaited calls alike; a receiver that raises is logged and
+harms nobody. ``sender`` is None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.dispatch import Signal
+
+from .codec import Place, handle_of
+from .steps import TELL, Steps
+
+LOGOUT = "logout"  # by whoever holds the id
+REVOKED = "revoked"  # by its handle
+CLEARED = "cleared"  # with others of its key
+
+session_created = Signal()
+"""``session_key`` (None: anonymous), ``handle``: also when an anonymous session becomes somebody's,
+as at a sign-in."""
+
+session_reworked = Signal()
+"""``session_key``, ``handle``, ``old_handle``: it has a new id."""
+
+session_ended = Signal()
+"""``session_key``, ``handle`` (None: all of the key's, or all but one), ``reason``: one of
+``"logout"``, ``"revoked"``, ``"cleared"``."""
+
+
+def created(session_key: str | None, place: Place) -> Steps[None]:
+    return _tell(session_created, session_key, place)
+
+
+def reworked(session_key: str | None, place: Place, old: Place) -> Steps[None]:
+    return _tell(session_reworked, session_key, place, old_handle=_handle(old))
+
+
+def ended(session_key: str | None, place: Place | None, reason: str) -> Steps[None]:
+    return _tell(session_ended, session_key, place, reason=reason)
+
+
+def _tell(
+    signal: Signal, session_key: str | None, place: Place | None, **details: Any
+) -> Steps[None]:
+    if signal.receivers:
+        details.update(session_key=session_key, handle=place and _handle(place))
+        yield TELL, signal, details
+
+
+def _handle(place: Place) -> str:
+    return handle_of(place.locator, place.field)

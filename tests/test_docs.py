@@ -1,0 +1,43 @@
+"""What the pages in docs/ show is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client, RequestFactory
+
+from django_jam_sessions.signals import session_created
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def snippets(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL)
+
+
+def test_the_proxies_setting_works() -> None:
+    scope: dict[str, Any] = {}
+    exec(snippets("devices.md")[0], scope)
+    request = RequestFactory().get("/", headers={"x-forwarded-for": "10.0.0.1, 203.0.113.9"})
+    assert scope["JAM_SESSIONS"]["CLIENT_IP"](request) == "203.0.113.9"
+
+
+@pytest.mark.django_db
+def test_a_user_is_mailed_of_a_new_device_once(jam_settings: Any, mailoutbox: Any) -> None:
+    scope: dict[str, Any] = {}
+    exec(snippets("devices.md")[1], scope)
+    try:
+        get_user_model().objects.create_user("ada", "ada@example.com", "secret")
+        for agent in ("curl/8", "curl/8", "wget/1"):
+            client = Client(headers={"user-agent": agent})
+            client.post("/accounts/login/", {"username": "ada", "password": "secret"})
+    finally:
+        session_created.disconnect(scope["tell_of_a_new_device"])
+    assert [mail.body for mail in mailoutbox] == [
+        "You have signed in with curl.",
+        "You have signed in with wget/1.",
+    ]
