@@ -46,7 +46,7 @@ def test_the_metadata_says_what_is_needed() -> None:
     assert metadata["Requires-Python"] == ">=3.10"
     required = importlib.metadata.requires("django-jam-sessions") or []
     names = {text.split(";")[0].split(">")[0].split("!")[0].split("[")[0] for text in required}
-    assert {name.lower() for name in names} == {"django", "cryptography", "redis"}
+    assert {name.lower() for name in names} == {"django", "cryptography", "redis", "ua-parser"}
 
 
 LAYERS = {
