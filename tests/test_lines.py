@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from django_jam_sessions import SessionModule, SessionStoreUnavailable
 from django_jam_sessions.backends import lines
@@ -177,3 +185,72 @@ def test_data_of_any_size_comes_through(module: SessionModule, call: Face, size:
     data = {"text": "x" * size}
     session_id = call(module, "create", "5", data)
     assert call(module, "get", session_id) == data
+
+
+# TLS
+
+
+@pytest.fixture
+def tls_port(redis_uri: str, tmp_path: Path) -> Iterator[int]:
+    """What a server with TLS is to its clients: the connection ends here, and is plain behind."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_certificate(tmp_path))
+    listener = socket.create_server(("127.0.0.1", 0))
+    behind = urlsplit(redis_uri).port
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError), source, target:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                wrapped = context.wrap_socket(client, server_side=True)
+                server = socket.create_connection(("127.0.0.1", behind))
+                for pair in ((wrapped, server), (server, wrapped)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def _certificate(directory: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "server.pem"
+    none = serialization.NoEncryption()
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path.write_bytes(key.private_bytes(pem, pkcs8, none) + certificate.public_bytes(pem))
+    return path
+
+
+@pytest.mark.parametrize("size", [1, 500_000])
+def test_tls_is_spoken_where_the_uri_says_so(
+    tls_port: int, prefix: str, call: Face, size: int
+) -> None:
+    uri = "rediss://127.0.0.1:%d/0" % tls_port
+    module = with_options(uri, prefix, "ssl_cert_reqs=none&ssl_check_hostname=false")
+    data = {"text": "x" * size}
+    ids = [call(module, "create", "5", data) for _ in range(3)]
+    assert [call(module, "get", each) for each in ids] == [data] * 3
+    untrusting = SessionModule("redis", redis_uri=uri, sessions_path=prefix)
+    with pytest.raises(SessionStoreUnavailable):
+        call(untrusting, "get", ids[0])
