@@ -196,7 +196,7 @@ def tls_port(redis_uri: str, tmp_path: Path) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_certificate(tmp_path))
     listener = socket.create_server(("127.0.0.1", 0))
-    behind = urlsplit(redis_uri).port
+    behind = urlsplit(redis_uri).port or 6379
 
     def pump(source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError), source, target:
