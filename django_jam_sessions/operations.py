@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from . import codec
-from .backends.base import MAX_TIME, Outcome
+from .backends.base import MAX_TIME, Found, Outcome
 from .codec import Change, Issued, Place, Record
 from .devices import ClientInfo, client_info
 from .sealing import Cipher, UnreadableError
@@ -298,18 +298,44 @@ class Operations:
             total += yield "count", locator
         return total
 
+    def find(
+        self, handle: str, current: str | None = None
+    ) -> Steps[tuple[SessionInfo, Stored] | None]:
+        """A key's session by its handle alone, whoever made it; None for an anonymous one too."""
+        place = codec.place_of_handle(handle)
+        record = None if place is None else (yield "fetch", place)
+        if place is None or record is None:
+            return None
+        stored = self.opened("", place, record)
+        session_key = None if stored is None else self.meta(stored).session_key
+        if stored is None or session_key is None:
+            return None
+        meta = self.cipher.open_meta(place, record)
+        is_current = place == codec.place_of(current)
+        return SessionInfo(session_key, place, record, meta, is_current), stored
+
     def keys(self, limit: int, cursor: str | None) -> Steps[tuple[Sequence[KeyInfo], str | None]]:
         """A page of session keys, bounded by work. One under several secrets may come twice."""
+        found, _, following = yield from self.survey(limit, cursor)
+        return found, following
+
+    def survey(
+        self, limit: int, cursor: str | None
+    ) -> Steps[tuple[Sequence[KeyInfo], int, str | None]]:
+        """keys(), with the number of anonymous sessions that were met on the way."""
         found, following = yield "scan", limit, None if cursor is None else check_cursor(cursor)
         keys = {}
+        anonymous = 0
         for each in found:
-            for field, record in each.sessions:
-                session_key = self._session_key(Place(each.locator, field), record)
-                if session_key is not None:
-                    seen = max(record.last_seen for _, record in each.sessions)
-                    keys[session_key] = KeyInfo(session_key, each.count, _datetime(seen))
-                    break
-        return list(keys.values()), following
+            owner = self._owner(each)
+            if owner is None:
+                continue
+            if owner.session_key is None:
+                anonymous += each.count
+                continue
+            seen = max(record.last_seen for _, record in each.sessions)
+            keys[owner.session_key] = KeyInfo(owner.session_key, each.count, _datetime(seen))
+        return list(keys.values()), anonymous, following
 
     # Sealing and opening
 
@@ -365,6 +391,16 @@ class Operations:
         except UnreadableError as error:
             _log_unusable(place, error)
             return None
+
+    def _owner(self, found: Found) -> Meta | None:
+        """What the first session that opens says of all at its locator; None where none does."""
+        for field, record in found.sessions:
+            place = Place(found.locator, field)
+            try:
+                return self._open_meta(place, record)
+            except UnreadableError as error:
+                _log_unusable(place, error)
+        return None
 
     def _infos(
         self,

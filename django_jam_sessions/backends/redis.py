@@ -226,14 +226,18 @@ class RedisBackend(Backend):
 
     def _scan(self, limit: int, cursor: str | None) -> Steps[Scan]:
         keys, following = yield from self._locators(limit, cursor or "")
-        found = []
         replies = yield "many", scripts.LIST, keys, (SAMPLE, "0")
-        for key, reply in zip(keys, replies, strict=True):
-            locator = key.removeprefix(self.prefix)
-            sessions, more = _listed(locator, reply)
-            count = (yield "script", scripts.COUNT, key, ()) if more else len(sessions)
-            if sessions:
-                found.append(Found(locator, count, sessions))
+        pages = {
+            key: _listed(key.removeprefix(self.prefix), reply)
+            for key, reply in zip(keys, replies, strict=True)
+        }
+        large = [key for key, (_, more) in pages.items() if more]
+        counts = dict(zip(large, (yield "many", scripts.COUNT, large, ()), strict=True))
+        found = [
+            Found(key.removeprefix(self.prefix), counts.get(key, len(sessions)), sessions)
+            for key, (sessions, _) in pages.items()
+            if sessions
+        ]
         return found, following or None
 
     def _locators(self, limit: int, cursor: str) -> Steps[tuple[Sequence[str], str]]:

@@ -71,8 +71,3 @@ class KeysCommand(BaseCommand):
             return super().execute(*args, **options)
         except (JamSessionsError, ValueError) as error:
             raise CommandError(str(error)) from error
-
-
-def printable(text: str) -> str:
-    """A key may hold anything, a terminal's control characters too."""
-    return text if text.isprintable() else ascii(text)[1:-1]

@@ -7,7 +7,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...configured import configured, sessions
 from ...steps import run
-from ._keys import KeysCommand, printable
+from ...text import printable
+from ._keys import KeysCommand
 
 PROGRESS_SECONDS = 2.0
 

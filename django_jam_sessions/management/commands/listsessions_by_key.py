@@ -9,7 +9,8 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from ...operations import SessionInfo
-from ._keys import KeysCommand, printable
+from ...text import printable
+from ._keys import KeysCommand
 
 
 class Command(KeysCommand):

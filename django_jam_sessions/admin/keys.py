@@ -1,0 +1,188 @@
+"""The upper level: the keys that have sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.actions import delete_selected as confirm_and_delete
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from ..configured import configured, sessions
+from ..models import Key, key_at, path_of
+from ..operations import KeyInfo, check_key
+from ..steps import run
+from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList
+from .owners import key_of_user, user_url, users_of
+
+SCANS = 3  # of the store, per page: each may take three round trips
+
+
+class OwnerFilter(admin.SimpleListFilter):
+    """Anonymous sessions have no key, so no row: they are counted where the page met them."""
+
+    title = _("owner")
+    parameter_name = "anonymous"
+
+    def lookups(self, request: Any, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        return [("1", _("Anonymous"))]
+
+    def queryset(self, request: Any, queryset: Any) -> None:
+        return None
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        everyone, anonymous = super().choices(changelist)
+        met = changelist.rows.anonymous
+        yield {**everyone, "display": _("Session keys")}
+        yield anonymous if met is None else {**anonymous, "display": _("Anonymous (%d here)") % met}
+
+
+class KeyChangeList(StoreChangeList):
+    def url_for_result(self, result: Any) -> str:
+        return sessions_url(result.session_key, self.model_admin.admin_site.name)
+
+
+@admin.action(permissions=["delete"], description=_("End all sessions of selected keys"))
+def delete_selected(model_admin: Any, request: HttpRequest, queryset: Any) -> Any:
+    return confirm_and_delete(model_admin, request, queryset)
+
+
+@admin.register(Key)
+class KeyAdmin(StoreAdmin):
+    list_display = ("__str__", "user", "count", "last_seen_at")
+    list_filter = (OwnerFilter,)
+    search_fields = ("session_key",)
+    search_help_text = _("A session key or a username, in full.")
+    actions = (delete_selected,)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[StoreChangeList]:
+        return KeyChangeList
+
+    @admin.display(description=_("user"))
+    def user(self, key: Key) -> str | None:
+        found = getattr(key, "found_user", None)
+        if found is None:
+            return None
+        name, url = found
+        return format_html('<a href="{}">{}</a>', url, name) if url else name
+
+    def page(self, request: HttpRequest, cursor: str | None) -> Rows[Key]:
+        query = request.GET.get("q", "")
+        if query:
+            return self._rows(request, search(query))
+        found, anonymous, following = scan(cursor)
+        is_anonymous = OwnerFilter.parameter_name in request.GET
+        rows = self._rows(request, [] if is_anonymous else found, following)
+        rows.anonymous = anonymous
+        return rows
+
+    def _rows(
+        self, request: HttpRequest, found: Sequence[KeyInfo], cursor: str | None = None
+    ) -> Rows[Key]:
+        rows = [Key.of(info) for info in sorted(found, key=_last_seen, reverse=True)]
+        users = users_of(info.session_key for info in found)
+        for row in rows:
+            user = users.get(row.session_key)
+            if user is not None:
+                url = user_url(self.admin_site, request, user)
+                row.found_user = user.get_username(), url  # type: ignore[attr-defined]
+        return Rows.of(Key, rows, cursor)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        try:
+            info = look(key_at(object_id))
+        except ValueError:
+            return None
+        return None if info is None else Key.of(info)
+
+    def end(self, row: Key) -> None:
+        sessions.sync.clear(row.session_key)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """A key's page is the list of its sessions."""
+        if request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        key = key_at(unquote(object_id))
+        return HttpResponseRedirect(sessions_url(key, self.admin_site.name))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        total = sum(row.count for row in objs)
+        shown = [each for row in objs for each in (self._link(row), [_sessions(row.count)])]
+        counts = {self.opts.verbose_name_plural: len(objs), _("sessions"): total}
+        lacking = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
+        return shown, counts, lacking, []
+
+    def _link(self, row: Key) -> str:
+        url = sessions_url(row.session_key, self.admin_site.name)
+        name = capfirst(self.opts.verbose_name)
+        return format_html('{}: <a href="{}">{}</a>', name, url, row)
+
+
+def scan(cursor: str | None) -> tuple[Sequence[KeyInfo], int, str | None]:
+    """Keys, the number of anonymous sessions among them, and where to go on.
+
+    One look at the store finds few keys where most of what it holds is anonymous: so several.
+    """
+    module = configured.current()
+    found: dict[str, KeyInfo] = {}
+    anonymous = 0
+    for _scan in range(SCANS):
+        steps = module.operations.survey(PER_PAGE, cursor)
+        keys, met, cursor = run(module.backend, steps)
+        found.update((info.session_key, info) for info in keys)
+        anonymous += met
+        if cursor is None or len(found) >= PER_PAGE:
+            break
+    return list(found.values()), anonymous, cursor
+
+
+def search(query: str) -> list[KeyInfo]:
+    """The key of that text and that of the user of that name, where they have sessions."""
+    keys = dict.fromkeys(key for key in (query, key_of_user(query)) if key is not None)
+    found = (look(key) for key in keys)
+    return [info for info in found if info is not None]
+
+
+def look(session_key: str) -> KeyInfo | None:
+    """What keys() says of this one; None where it has no sessions. Raises ValueError."""
+    page = sessions.sync.list(check_key(session_key), limit=PER_PAGE)
+    if not page:
+        return None
+    count = len(page) if page.cursor is None else sessions.sync.count(session_key)
+    return KeyInfo(session_key, count, max(info.last_seen_at for info in page))
+
+
+def sessions_url(session_key: str, site: str) -> str:
+    """The list of the key's sessions."""
+    url = reverse("admin:jam_sessions_session_changelist", current_app=site)
+    return "%s?%s" % (url, urlencode({"session_key": session_key}))
+
+
+def end_url(session_key: str, site: str) -> str:
+    """Where all sessions of the key are ended."""
+    path = quote(path_of(session_key))
+    return reverse("admin:jam_sessions_key_delete", args=[path], current_app=site)
+
+
+def history_url(session_key: str, site: str) -> str:
+    path = quote(path_of(session_key))
+    return reverse("admin:jam_sessions_key_history", args=[path], current_app=site)
+
+
+def _last_seen(info: KeyInfo) -> Any:
+    return info.last_seen_at
+
+
+def _sessions(number: int) -> str:
+    return ngettext("%d session", "%d sessions", number) % number

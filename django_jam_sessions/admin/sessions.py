@@ -1,0 +1,158 @@
+"""The lower level: the sessions of one key."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.actions import delete_selected as confirm_and_delete
+from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ..codec import MODULE
+from ..configured import configured, sessions
+from ..models import Session
+from ..operations import Stored
+from ..steps import run
+from ..text import printable
+from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, may
+from .keys import end_url, history_url, sessions_url
+from .owners import user_url, users_of
+
+MASK = "********"
+
+
+class SessionChangeList(StoreChangeList):
+    parameters = frozenset({"session_key"})
+
+
+@admin.action(permissions=["delete"], description=gettext_lazy("End selected sessions"))
+def delete_selected(model_admin: Any, request: HttpRequest, queryset: Any) -> Any:
+    return confirm_and_delete(model_admin, request, queryset)
+
+
+@admin.register(Session)
+class SessionAdmin(StoreAdmin):
+    actions = (delete_selected,)
+    list_display = ("name", "ip", "created_at", "last_seen_at", "expires_at", "is_current")
+    fieldsets = (
+        (None, {"fields": ("handle", "owner", "is_current")}),
+        (gettext_lazy("Client"), {"fields": ("device", "user_agent", "ip")}),
+        (gettext_lazy("Times"), {"fields": ("created_at", "last_seen_at", "expires_at")}),
+    )
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        return {}  # the index shows the keys
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = self.list_display
+        return (*columns, "end_link") if may(request, "delete_session") else columns
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[StoreChangeList]:
+        return SessionChangeList
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if not may(request, "view_session_data"):
+            return self.fieldsets
+        return (*self.fieldsets, (_("Data"), {"fields": ("data",)}))
+
+    @admin.display(description=gettext_lazy("device"))
+    def name(self, session: Session) -> str:
+        return session.device or _("Unknown device")
+
+    @admin.display(description=gettext_lazy("session key"))
+    def owner(self, session: Session) -> str:
+        url = sessions_url(session.session_key, self.admin_site.name)
+        return format_html('<a href="{}">{}</a>', url, printable(session.session_key))
+
+    @admin.display(description="")
+    def end_link(self, session: Session) -> str:
+        name = "admin:jam_sessions_session_delete"
+        url = reverse(name, args=[quote(session.pk)], current_app=self.admin_site.name)
+        way = back_to(session.session_key)
+        return format_html('<a href="{}?{}" class="deletelink">{}</a>', url, way, _("End"))
+
+    @admin.display(description=gettext_lazy("data"))
+    def data(self, session: Session) -> str:
+        return format_html("<pre>{}</pre>", readable(session.stored))  # type: ignore[attr-defined]
+
+    def page(self, request: HttpRequest, cursor: str | None) -> Rows[Session]:
+        key = request.GET.get("session_key", "")
+        current = request.session.session_key
+        found = sessions.sync.list(key, current=current, limit=PER_PAGE, cursor=cursor)
+        ordered = sorted(found, key=lambda info: info.last_seen_at, reverse=True)
+        return Rows.of(Session, map(Session.of, ordered), found.cursor)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        module = configured.current()
+        steps = module.operations.find(object_id, request.session.session_key)
+        found = run(module.backend, steps)
+        if found is None:
+            return None
+        session = Session.of(found[0])
+        request.jam_session_key = session.session_key  # type: ignore[attr-defined]
+        session.stored = found[1]  # type: ignore[attr-defined]
+        return session
+
+    def get_preserved_filters(self, request: HttpRequest) -> str:
+        """The way back: to the key's list, also for who did not come from it."""
+        key = getattr(request, "jam_session_key", None)
+        preserved = super().get_preserved_filters(request)
+        return preserved if preserved or key is None else back_to(key)
+
+    def end(self, row: Session) -> None:
+        sessions.sync.end(row.session_key, row.handle)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        key = request.GET.get("session_key")
+        if not key:  # there is no list of all sessions
+            url = reverse("admin:jam_sessions_key_changelist", current_app=self.admin_site.name)
+            return HttpResponseRedirect(url)
+        context = {**self._context(request, key), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def _context(self, request: HttpRequest, key: str) -> dict[str, Any]:
+        """Whose sessions the page shows, and where its tools lead."""
+        site = self.admin_site.name
+        user = users_of([key]).get(key)
+        return {
+            "title": _("Sessions of %s") % (user.get_username() if user else printable(key)),
+            "key_name": printable(key),
+            "owner": user,
+            "owner_url": user_url(self.admin_site, request, user) if user else "",
+            "end_url": end_url(key, site) if may(request, "delete_session") else "",
+            "history_url": history_url(key, site),
+        }
+
+
+def back_to(session_key: str) -> str:
+    """What a URL carries for its page to lead back to the key's list."""
+    return urlencode({"_changelist_filters": urlencode({"session_key": session_key})})
+
+
+def readable(stored: Stored) -> str:
+    """The session's data as text; what begins with an underscore is Django's, and secret."""
+    is_module = stored.record.issuer == MODULE
+    loads = json.loads if is_module else import_string(settings.SESSION_SERIALIZER)().loads
+    data = configured.current().operations.read(stored, loads)
+    if data is None:
+        return _("It can't be read.")
+    return json.dumps(masked(data), indent=2, ensure_ascii=False, default=str)
+
+
+def masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        items = ((str(name), item) for name, item in value.items())
+        return {name: MASK if name.startswith("_") else masked(item) for name, item in items}
+    return [masked(item) for item in value] if isinstance(value, list | tuple) else value
