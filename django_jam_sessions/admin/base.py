@@ -12,11 +12,13 @@ from django.contrib.admin import ModelAdmin, ShowFacets
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.contrib.auth import logout
 from django.db import models, router, transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from ..engine import SessionStore
 from ..exceptions import SessionNotFoundError
@@ -141,6 +143,16 @@ class StoreAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's takes none a
         here = request.session
         if isinstance(here, SessionStore) and not here.exists(here.session_key):
             logout(request)  # it was one's own
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
+        """Back to the list, as for those who may change what Django lists."""
+        response = super().response_delete(request, obj_display, obj_id)
+        if not self.has_view_permission(request):
+            return response
+        name = "admin:%s_%s_changelist" % (self.opts.app_label, self.opts.model_name)
+        url = reverse(name, current_app=self.admin_site.name)
+        filters = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        return HttpResponseRedirect(add_preserved_filters(filters, url))
 
     def _end_and_log(self, request: HttpRequest, row: Any) -> None:
         try:

@@ -19,12 +19,13 @@ from django.utils.translation import ngettext
 
 from ..configured import configured, sessions
 from ..models import Key, key_at, path_of
-from ..operations import KeyInfo, check_key
+from ..operations import KeyInfo
 from ..steps import run
 from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList
 from .owners import key_of_user, user_url, users_of
 
-SCANS = 3  # of the store, per page: each may take three round trips
+SCANS = (PER_PAGE, 3 * PER_PAGE)  # how much of the store: each may take three round trips
+ENOUGH = PER_PAGE // 2  # keys, for a page to end with the first
 
 
 class OwnerFilter(admin.SimpleListFilter):
@@ -47,6 +48,10 @@ class OwnerFilter(admin.SimpleListFilter):
 
 
 class KeyChangeList(StoreChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.preserved_filters = ""  # the rows lead to lists, which have filters of their own
+
     def url_for_result(self, result: Any) -> str:
         return sessions_url(result.session_key, self.model_admin.admin_site.name)
 
@@ -98,10 +103,7 @@ class KeyAdmin(StoreAdmin):
         return Rows.of(Key, rows, cursor)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        try:
-            info = look(key_at(object_id))
-        except ValueError:
-            return None
+        info = look(key_at(object_id))
         return None if info is None else Key.of(info)
 
     def end(self, row: Key) -> None:
@@ -132,17 +134,17 @@ class KeyAdmin(StoreAdmin):
 def scan(cursor: str | None) -> tuple[Sequence[KeyInfo], int, str | None]:
     """Keys, the number of anonymous sessions among them, and where to go on.
 
-    One look at the store finds few keys where most of what it holds is anonymous: so several.
+    A look at the store finds few keys where most of what it holds is anonymous: then another.
     """
     module = configured.current()
     found: dict[str, KeyInfo] = {}
     anonymous = 0
-    for _scan in range(SCANS):
-        steps = module.operations.survey(PER_PAGE, cursor)
+    for limit in SCANS:
+        steps = module.operations.survey(limit, cursor)
         keys, met, cursor = run(module.backend, steps)
         found.update((info.session_key, info) for info in keys)
         anonymous += met
-        if cursor is None or len(found) >= PER_PAGE:
+        if cursor is None or len(found) >= ENOUGH:
             break
     return list(found.values()), anonymous, cursor
 
@@ -155,8 +157,11 @@ def search(query: str) -> list[KeyInfo]:
 
 
 def look(session_key: str) -> KeyInfo | None:
-    """What keys() says of this one; None where it has no sessions. Raises ValueError."""
-    page = sessions.sync.list(check_key(session_key), limit=PER_PAGE)
+    """What keys() says of this one; None where it has no sessions, or can be no key."""
+    try:
+        page = sessions.sync.list(session_key, limit=PER_PAGE)
+    except ValueError:
+        return None
     if not page:
         return None
     count = len(page) if page.cursor is None else sessions.sync.count(session_key)
