@@ -30,7 +30,7 @@ from .configured import configured
 from .devices import ClientInfo, client_info
 from .exceptions import SessionStoreUnavailable
 from .merge import merge
-from .operations import Meta, Stored
+from .operations import Meta, SessionInfo, Stored
 from .signals import session_ended
 from .steps import Steps, arun, run
 
@@ -106,6 +106,11 @@ class SessionStore(SessionBase):
         """The public name of the stored session, None where none was loaded."""
         place = None if self._stored is None else self._stored.place
         return None if place is None else handle_of(place.locator, place.field)
+
+    @property
+    def info(self) -> SessionInfo | None:
+        """What may be shown of the stored session, None where none was loaded."""
+        return None if self._stored is None else self._operations.info(self._stored)
 
     # Blocking
 

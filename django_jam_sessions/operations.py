@@ -349,6 +349,12 @@ class Operations:
         except UnreadableError:
             return Meta(None)
 
+    def info(self, stored: Stored) -> SessionInfo:
+        """What may be shown of a session that was loaded."""
+        place, record, meta = stored.place, stored.record, self.meta(stored)
+        key = meta.session_key or ""
+        return SessionInfo(key, place, record, _meta_text(meta), is_current=True)
+
     def is_anonymous(self, stored: Stored) -> bool:
         """Whether it lives at a place of its own, made with the secret that seals now."""
         is_current = stored.record.secret_id == self.cipher.secret_id
