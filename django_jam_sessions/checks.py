@@ -111,6 +111,10 @@ def _check_password_change(given: dict[str, Any]) -> None:
     conf.end_others_on_password_change  # noqa: B018 - raises
 
 
+def _check_reauthenticate(given: dict[str, Any]) -> None:
+    conf.reauthenticate  # noqa: B018 - raises
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E003": _check_redis,
     "jam_sessions.E004": _check_secret,
@@ -122,6 +126,7 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E010": _check_touch,
     "jam_sessions.E011": _check_client,
     "jam_sessions.E012": _check_password_change,
+    "jam_sessions.E013": _check_reauthenticate,
 }
 
 

@@ -24,6 +24,7 @@ SITE_NAMES = (
     "CLIENT_INFO",
     "CLIENT_IP",
     "END_OTHERS_ON_PASSWORD_CHANGE",
+    "REAUTHENTICATE",
 )
 NAMES = (
     "SESSIONS_TYPE",
@@ -99,6 +100,11 @@ class Conf:
     @property
     def end_others_on_password_change(self) -> bool:
         return self._flag("END_OTHERS_ON_PASSWORD_CHANGE", default=True)
+
+    @property
+    def reauthenticate(self) -> float | None:
+        """Seconds for which a sign-in, or the password, allows to end sessions; None: for ever."""
+        return check_ttl(self.given.get("REAUTHENTICATE"), "REAUTHENTICATE")
 
     def _flag(self, name: str, *, default: bool) -> bool:
         value = self.given.get(name, default)

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
@@ -17,6 +18,7 @@ from .conf import conf
 from .configured import sessions
 from .exceptions import JamSessionsError, SessionNotFoundError
 from .middleware import current_request
+from .reauthentication import user_signed_in
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ def connect() -> None:
     user = get_user_model()
     post_delete.connect(_user_deleted, sender=user, dispatch_uid="jam_sessions_deleted")
     post_save.connect(_user_saved, sender=user, dispatch_uid="jam_sessions_saved")
+    user_logged_in.connect(user_signed_in, dispatch_uid="jam_sessions_signed_in")
 
 
 def key_of(user: AbstractBaseUser) -> str:

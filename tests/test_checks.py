@@ -69,6 +69,8 @@ class NoBackend:
         ({"SESSION_KEY": "django.VERSION"}, "E008", "can't be called"),
         ({"SESSION_TTL": -1}, "E009", "above 0"),
         ({"SESSION_TTL": float("inf")}, "E009", "above 0"),
+        ({"REAUTHENTICATE": 0}, "E013", "above 0"),
+        ({"REAUTHENTICATE": "300"}, "E013", "REAUTHENTICATE must be a number"),
         ({"TOUCH_INTERVAL": "often"}, "E010", "above 0"),
         ({"SLIDING": 1}, "E010", "SLIDING"),
         ({"CLIENT_INFO": "some"}, "E011", "'truncated'"),
@@ -207,6 +209,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 17
+    assert len(found) == 18
     for check_id in found:
         assert check_id in text

@@ -1,0 +1,58 @@
+"""REAUTHENTICATE: when a session's user last proved who they are.
+
+The time is kept in the session's own data: ``user.last_login`` would not do, for a sign-in on one
+device says nothing of who sits before another.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from .conf import conf
+
+CONFIRMED_AT = "_jam_sessions_confirmed_at"  # seconds of the Unix epoch
+
+
+def user_signed_in(request: HttpRequest | None, **kwargs: Any) -> None:
+    """Receives ``user_logged_in``, which is also sent where tokens are given and no session is."""
+    session = getattr(request, "session", None)
+    if conf.reauthenticate is not None and session is not None and AUTH_USER_ID in session:
+        session[CONFIRMED_AT] = _now()
+
+
+async def is_recent(session: SessionBase) -> bool:
+    """Whether the user signed in, or gave the password, in the last REAUTHENTICATE seconds."""
+    seconds = conf.reauthenticate
+    if seconds is None:
+        return True
+    confirmed_at = await session.aget(CONFIRMED_AT)
+    return isinstance(confirmed_at, int) and _now() - confirmed_at < seconds
+
+
+@sensitive_variables("password")
+async def confirm(request: HttpRequest, password: str) -> bool:
+    """Whether that is the user's password; if so, it is noted in the session.
+
+    It goes through the site's own backends, as a sign-in does: what counts failures and locks
+    accounts hears of it, and a directory may know the password. In a thread: a backend that
+    overrides authenticate() alone must not be passed by, and hashing takes its time.
+    """
+    user = await request.auser()
+    credentials = {get_user_model().USERNAME_FIELD: user.get_username(), "password": password}
+    found = await sync_to_async(authenticate)(request, **credentials)
+    if found is None or found.pk != user.pk:
+        return False
+    await request.session.aset(CONFIRMED_AT, _now())
+    return True
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000_000
