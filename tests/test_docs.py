@@ -26,6 +26,13 @@ def test_the_proxies_setting_works() -> None:
     assert scope["JAM_SESSIONS"]["CLIENT_IP"](request) == "203.0.113.9"
 
 
+def test_the_pages_are_included() -> None:
+    scope: dict[str, Any] = {}
+    exec(snippets("pages.md")[0], scope)
+    (pattern,) = scope["urlpatterns"]
+    assert pattern.resolve("account/sessions/").view_name == "jam_sessions:list"
+
+
 @pytest.mark.django_db
 def test_a_user_is_mailed_of_a_new_device_once(jam_settings: Any, mailoutbox: Any) -> None:
     # Django 6.1 asks for it; before, it means nothing.

@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: list[str]) -> None:
     assert tops == {"django_jam_sessions", "django_jam_sessions-%s.dist-info" % version}
     assert "django_jam_sessions/py.typed" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
-    shipped = {".py", ".html", ".typed"}
+    shipped = {".py", ".html", ".css", ".po", ".mo", ".typed"}
     sources = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*") if path.suffix in shipped}
     assert {name for name in wheel if name.startswith("django_jam_sessions/")} == sources
     assert "django_jam_sessions/migrations/0001_initial.py" in wheel

@@ -1,0 +1,163 @@
+"""The page "Your sessions": what a signed-in user sees of their own, and ends.
+
+Templates are rendered in a thread: a site's context processors may ask its database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import wraps
+from typing import Any, cast
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import alogout
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
+
+from . import reauthentication
+from .configured import sessions
+from .engine import SessionStore
+from .exceptions import SessionNotFoundError
+from .forms import PasswordForm
+from .module import Page
+from .operations import SessionInfo
+
+View = Callable[..., Coroutine[Any, Any, HttpResponse]]
+
+PAGE_LENGTH = 100  # sessions
+
+
+def _page(allow: Callable[[View], View]) -> Callable[[View], View]:
+    """What every view here has in common, the outermost first."""
+
+    def decorate(view: View) -> View:
+        # Inside _signed_in(): with CSRF_USE_SESSIONS it must find the session loaded.
+        guarded = _signed_in(csrf_protect(view))
+        return never_cache(sensitive_post_parameters("password")(allow(guarded)))
+
+    return decorate
+
+
+def _signed_in(view: View) -> View:
+    """login_required, but that whoever signs in comes to the list: a button's URL has no page."""
+
+    @wraps(view)
+    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not (await request.auser()).is_authenticated:
+            return redirect_to_login(reverse("jam_sessions:list"))
+        await request.session.ahas_key("")  # loads it, where the user came from elsewhere
+        return await view(request, *args, **kwargs)
+
+    return wrapped
+
+
+@_page(require_safe)
+async def list_sessions(request: HttpRequest) -> HttpResponse:
+    session, cursor = _session(request), request.GET.get("cursor")
+    try:
+        found = await _found(session.owner, cursor)
+    except ValueError:
+        return await _not_found(request)
+    others = [info for info in found if info.handle != session.handle]
+    others.sort(key=lambda info: info.last_seen_at, reverse=True)
+    context = {"this": session.info, "others": others, "cursor": cursor, "next": found.cursor}
+    return await _render(request, "sessions.html", context)
+
+
+@_page(require_POST)
+async def end(request: HttpRequest, handle: str) -> HttpResponse:
+    session = _session(request)
+    if handle == session.handle:
+        return await _sign_out(request, _("You have signed out."))
+    if (question := await _question(request, _("End this session"))) is not None:
+        return question
+    if session.owner is None:
+        return await _not_found(request)
+    try:
+        await sessions.end(session.owner, handle)
+    except SessionNotFoundError:
+        return await _not_found(request)
+    return _back(request, _("The session has been ended."))
+
+
+@_page(require_POST)
+async def end_others(request: HttpRequest) -> HttpResponse:
+    if (question := await _question(request, _("End all other sessions"))) is not None:
+        return question
+    try:
+        await sessions.clear_others(request.session.session_key or "")
+    except SessionNotFoundError:
+        return await _not_found(request)
+    return _back(request, _("All your other sessions have been ended."))
+
+
+@_page(require_POST)
+async def end_all(request: HttpRequest) -> HttpResponse:
+    """The others first: where the store fails, the user is still here to try again."""
+    if (question := await _question(request, _("End all sessions"))) is not None:
+        return question
+    owner = _session(request).owner
+    if owner is not None:
+        with suppress(SessionNotFoundError):
+            await sessions.clear(owner)
+    return await _sign_out(request, _("All your sessions have been ended."))
+
+
+def _session(request: HttpRequest) -> SessionStore:
+    return cast(SessionStore, request.session)
+
+
+async def _found(owner: str | None, cursor: str | None) -> Page[SessionInfo]:
+    """Raises ValueError for a cursor that is none."""
+    if owner is None:  # the function SESSION_KEY said so: this session belongs to no other
+        return Page()
+    return await sessions.list(owner, limit=PAGE_LENGTH, cursor=cursor)
+
+
+async def _question(request: HttpRequest, action: str) -> HttpResponse | None:
+    """The page that asks for the password, None where it need not be asked.
+
+    It is the answer to the POST itself, and its form posts to the same URL: what was asked for is
+    done in the request that brings the password.
+    """
+    if await reauthentication.is_recent(request.session):
+        return None
+    form = PasswordForm(request.POST if "password" in request.POST else None)
+    if form.is_valid():
+        if await reauthentication.confirm(request, form.cleaned_data["password"]):
+            return None
+        form.add_error("password", _("That is not your password."))
+    return await _render(request, "password.html", {"form": form, "action": action})
+
+
+async def _not_found(request: HttpRequest) -> HttpResponse:
+    """One page for a session of somebody else's, one that has ended and one that never was."""
+    return await _render(request, "not_found.html", {}, status=404)
+
+
+async def _sign_out(request: HttpRequest, message: str) -> HttpResponse:
+    await alogout(request)
+    messages.success(request, message, fail_silently=True)
+    return redirect(resolve_url(settings.LOGOUT_REDIRECT_URL or settings.LOGIN_URL))
+
+
+def _back(request: HttpRequest, message: str) -> HttpResponse:
+    messages.success(request, message, fail_silently=True)
+    return redirect("jam_sessions:list")
+
+
+async def _render(
+    request: HttpRequest, template: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    name = "django_jam_sessions/%s" % template
+    return await sync_to_async(render)(request, name, context, status=status)
