@@ -1,7 +1,12 @@
 """Server-side sessions grouped by key, for Django."""
 
 from .configured import sessions
-from .exceptions import JamSessionsError, SessionNotFoundError, SessionStoreUnavailable
+from .exceptions import (
+    JamSessionsError,
+    SessionDataTooLarge,
+    SessionNotFoundError,
+    SessionStoreUnavailable,
+)
 from .module import Page, SessionModule
 from .operations import KeyInfo, SessionInfo
 
@@ -9,6 +14,7 @@ __all__ = [
     "JamSessionsError",
     "KeyInfo",
     "Page",
+    "SessionDataTooLarge",
     "SessionInfo",
     "SessionModule",
     "SessionNotFoundError",

@@ -115,6 +115,10 @@ def _check_reauthenticate(given: dict[str, Any]) -> None:
     conf.reauthenticate  # noqa: B018 - raises
 
 
+def _check_max_data_bytes(given: dict[str, Any]) -> None:
+    conf.max_data_bytes  # noqa: B018 - raises
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E003": _check_redis,
     "jam_sessions.E004": _check_secret,
@@ -127,6 +131,7 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E011": _check_client,
     "jam_sessions.E012": _check_password_change,
     "jam_sessions.E013": _check_reauthenticate,
+    "jam_sessions.E014": _check_max_data_bytes,
 }
 
 

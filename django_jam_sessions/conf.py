@@ -36,8 +36,11 @@ NAMES = (
     "SESSION_TTL",
     "JSON_PATH",
     "CUSTOM_MODULE",
+    "MAX_DATA_BYTES",
     *SITE_NAMES,
 )
+
+MAX_DATA_BYTES = 1_048_576  # each request with a session reads and writes the whole of it
 
 
 class Conf:
@@ -71,6 +74,11 @@ class Conf:
         """Seconds; None where Django's own settings rule."""
         ttl = self.given.get("SESSION_TTL")
         return None if ttl is None else check_ttl(ttl)
+
+    @property
+    def max_data_bytes(self) -> float:
+        """Infinity where there is no limit."""
+        return check_max_bytes(self.given.get("MAX_DATA_BYTES", MAX_DATA_BYTES))
 
     @property
     def touch_interval(self) -> float:
@@ -165,6 +173,15 @@ def check_ttl(ttl: Any, name: str = "session_ttl") -> float | None:
     if ttl is None or (is_number and 0 < ttl < math.inf):
         return ttl  # type: ignore[no-any-return]  # narrowed by is_number
     raise ImproperlyConfigured("%s must be a number of seconds above 0, or None." % name)
+
+
+def check_max_bytes(size: Any) -> float:
+    """``size``, infinity for None; raises ImproperlyConfigured for what is no number of bytes."""
+    if size is None:
+        return math.inf
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return size
+    raise ImproperlyConfigured("max_data_bytes must be a number of bytes above 0, or None.")
 
 
 conf = Conf()

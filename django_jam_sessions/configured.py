@@ -31,6 +31,7 @@ class EngineSettings(NamedTuple):
     id_factory: Callable[[], str] | None
     touch_interval: float  # milliseconds
     sliding: bool
+    max_data_bytes: float
 
 
 class ConfiguredSessions:
@@ -61,6 +62,7 @@ class ConfiguredSessions:
                 conf.id_factory,
                 conf.touch_interval * 1000,
                 conf.sliding,
+                conf.max_data_bytes,
             )
         return self._engine
 

@@ -28,7 +28,7 @@ from . import signals
 from .codec import ENGINE, Issued, handle_of, issue, place_of
 from .configured import configured
 from .devices import ClientInfo, client_info
-from .exceptions import SessionStoreUnavailable
+from .exceptions import SessionDataTooLarge, SessionStoreUnavailable
 from .merge import merge
 from .operations import Meta, SessionInfo, Stored
 from .signals import session_ended
@@ -267,7 +267,7 @@ class SessionStore(SessionBase):
         self.accessed = True
         data = self.__dict__.setdefault("_session_cache", {})
         owner = self._owner(data)
-        body, ttl = self._dumps(data), self._ttl(data)
+        body, ttl = self._body(data), self._ttl(data)
         stored = None
         while stored is None:
             allocated, self._allocated = self._allocated, None
@@ -326,7 +326,7 @@ class SessionStore(SessionBase):
         self, stored: Stored, data: dict[str, Any], cycle: bool
     ) -> Steps[tuple[bool, Stored | None]]:
         """Whether it was written, and what is stored now."""
-        body, ttl, owner = self._dumps(data), self._ttl(data), self._owner(data)
+        body, ttl, owner = self._body(data, stored), self._ttl(data), self._owner(data)
         if cycle or (owner is not None and self._is_new(owner)):
             issued = self._next_id(stored, owner)
             is_sign_in = owner is not None and self._owner_stored is None
@@ -429,6 +429,13 @@ class SessionStore(SessionBase):
             owner = yield from self._operations.key_of(place)
         if (yield from self._operations.delete(key, ENGINE)):
             yield from signals.ended(owner, place, signals.LOGOUT)
+
+    def _body(self, data: dict[str, Any], stored: Stored | None = None) -> bytes:
+        """Raises SessionDataTooLarge; what is stored already may stay as it is."""
+        body, limit = self._dumps(data), self._settings.max_data_bytes
+        if len(body) > limit and (stored is None or body != stored.body):
+            raise SessionDataTooLarge(len(body), limit)
+        return body
 
     def _dumps(self, data: Any) -> bytes:
         if self.serializer is JSONSerializer:

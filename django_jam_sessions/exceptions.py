@@ -9,5 +9,14 @@ class SessionNotFoundError(JamSessionsError, LookupError):
     """There is no such session: ended, expired, unknown, forged or malformed."""
 
 
+class SessionDataTooLarge(JamSessionsError, ValueError):  # noqa: N818 - the name is public API
+    """The data, as JSON, is over the limit of the settings. Nothing was stored."""
+
+    def __init__(self, size: int, limit: float) -> None:
+        super().__init__(
+            "The session's data is %d bytes of JSON, and MAX_DATA_BYTES is %d." % (size, limit)
+        )
+
+
 class SessionStoreUnavailable(JamSessionsError):  # noqa: N818 - the name is public API
     """The store can't answer now. Nothing is known of the session: nobody is signed out."""

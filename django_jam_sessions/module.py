@@ -13,8 +13,8 @@ from django.dispatch import Signal
 from . import signals
 from .backends import build
 from .codec import MODULE, place_of, place_of_handle
-from .conf import check_ttl, conf
-from .exceptions import SessionNotFoundError
+from .conf import MAX_DATA_BYTES, check_max_bytes, check_ttl, conf
+from .exceptions import SessionDataTooLarge, SessionNotFoundError
 from .operations import KeyInfo, Meta, Operations, SessionInfo, check_key
 from .sealing import Cipher, Plain, Sealed, parse_secrets
 from .serialization import serialize
@@ -45,14 +45,19 @@ class SessionSteps:
     """What SessionModule's methods do, as steps: its two faces run and await these."""
 
     def __init__(
-        self, operations: Operations, id_factory: Callable[[], str], session_ttl: float | None
+        self,
+        operations: Operations,
+        id_factory: Callable[[], str],
+        session_ttl: float | None,
+        max_data_bytes: float,
     ) -> None:
         self.operations = operations
         self.id_factory = id_factory
+        self.max_data_bytes = max_data_bytes
         self.ttl = None if session_ttl is None else round(session_ttl * 1000)
 
     def create(self, session_key: str, data: dict[str, Any]) -> Steps[str]:
-        body, meta = serialize(data), Meta(check_key(session_key))
+        body, meta = self._body(data), Meta(check_key(session_key))
         while True:
             issued = self.operations.issue(session_key, MODULE, self.id_factory)
             created = yield from self.operations.create(issued, meta, body, self.ttl)
@@ -70,7 +75,8 @@ class SessionSteps:
         return default
 
     def update(self, session_id: str, data: dict[str, Any]) -> Steps[None]:
-        done = yield from self.operations.overwrite(session_id, MODULE, serialize(data), self.ttl)
+        body = self._body(data)
+        done = yield from self.operations.overwrite(session_id, MODULE, body, self.ttl)
         _found(done is not None)
 
     def delete(self, session_id: str) -> Steps[None]:
@@ -119,6 +125,12 @@ class SessionSteps:
     def keys(self, limit: int, cursor: str | None) -> Steps[Page[KeyInfo]]:
         _check_limit(limit)
         return Page.of(*(yield from self.operations.keys(limit, cursor)))
+
+    def _body(self, data: dict[str, Any]) -> bytes:
+        body = serialize(data)
+        if len(body) > self.max_data_bytes:
+            raise SessionDataTooLarge(len(body), self.max_data_bytes)
+        return body
 
 
 class SyncSessions:
@@ -193,8 +205,9 @@ class SessionModule:
     ``session_aes_secret`` may be 32 bytes, urlsafe base64 of such, several of these separated by
     commas, or a sequence: the first seals, all open. Left out, secrets are derived from Django's
     SECRET_KEY and SECRET_KEY_FALLBACKS. ``module_kwargs``: ``redis_uri``, ``sessions_path``,
-    ``session_ttl`` (seconds since the last write, None for no end), ``json_path``,
-    ``custom_module``, and for a custom backend what its class takes.
+    ``session_ttl`` (seconds since the last write, None for no end), ``max_data_bytes`` (of a
+    session's data as JSON, None for no limit), ``json_path``, ``custom_module``, and for a custom
+    backend what its class takes.
 
     Raises TypeError for an argument that nobody knows, ImproperlyConfigured for a wrong one.
     Methods raise SessionStoreUnavailable where the store does not answer.
@@ -209,19 +222,21 @@ class SessionModule:
         **module_kwargs: Any,
     ) -> None:
         session_ttl = check_ttl(module_kwargs.pop("session_ttl", SESSION_TTL))
+        max_bytes = check_max_bytes(module_kwargs.pop("max_data_bytes", MAX_DATA_BYTES))
         if not callable(id_factory):
             raise ImproperlyConfigured("id_factory must be a function that returns a str.")
         self.operations = Operations(_cipher(is_session_crypt, session_aes_secret))
         if sessions_type == "json" and not module_kwargs.get("json_path"):
             module_kwargs["json_path"] = conf.json_path()
         self.backend = build(sessions_type, module_kwargs)
-        self._steps = SessionSteps(self.operations, id_factory, session_ttl)
+        self._steps = SessionSteps(self.operations, id_factory, session_ttl, max_bytes)
         self.sync = SyncSessions(self._steps, self.backend)
 
     async def create(self, session_key: str, data: dict[str, Any]) -> str:
         """Store a new session under ``session_key`` and return its id.
 
-        Raises TypeError, naming the key, for data that JSON can't hold; nothing is stored then.
+        Raises TypeError, naming the key, for data that JSON can't hold, SessionDataTooLarge for
+        more than ``max_data_bytes`` of it; nothing is stored then.
         """
         return await arun(self.backend, self._steps.create(session_key, data))
 
@@ -236,7 +251,7 @@ class SessionModule:
     async def update(self, session_id: str, data: dict[str, Any]) -> None:
         """Replace the session's data; its life of ``session_ttl`` begins anew.
 
-        Raises SessionNotFoundError; and TypeError as create().
+        Raises SessionNotFoundError; TypeError and SessionDataTooLarge as create().
         """
         await arun(self.backend, self._steps.update(session_id, data))
 

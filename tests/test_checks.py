@@ -76,6 +76,9 @@ class NoBackend:
         ({"CLIENT_INFO": "some"}, "E011", "'truncated'"),
         ({"CLIENT_IP": "no.such.path"}, "E011", "CLIENT_IP"),
         ({"END_OTHERS_ON_PASSWORD_CHANGE": None}, "E012", "must be a bool"),
+        ({"MAX_DATA_BYTES": 0}, "E014", "above 0"),
+        ({"MAX_DATA_BYTES": True}, "E014", "number of bytes"),
+        ({"MAX_DATA_BYTES": "1 MB"}, "E014", "number of bytes"),
     ],
 )
 def test_a_mistake_is_an_error(
