@@ -18,7 +18,10 @@ from django_jam_sessions.api import PERMISSIONS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
-urlpatterns = [path("api/", include("django_jam_sessions.api_urls"))]
+urlpatterns = [
+    path("api/", include("django_jam_sessions.api_urls")),
+    path("accounts/", include("django.contrib.auth.urls")),
+]
 
 # token_middleware, as the documentation shows it.
 (_snippet,) = re.findall(
@@ -73,13 +76,18 @@ class Caller:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        options: dict[str, Any] = {"content_type": "application/json", "headers": headers}
-        ask = async_to_sync(self._ask) if self.is_async else self.client.generic
-        response = ask(method, "/api/" + url, body, **options)
+        media = headers.pop("Content-Type", "application/json")
+        options: dict[str, Any] = {"content_type": media, "headers": headers}
+        response = self.ask(method, "/api/" + url, body, **options)
         assert response.headers["Cache-Control"] == "no-store"
         if response.status_code >= 400 and method != "HEAD":
             check_problem(response)
         return response
+
+    def ask(self, *args: Any, **options: Any) -> Any:
+        return (async_to_sync(self._ask) if self.is_async else self.client.generic)(
+            *args, **options
+        )
 
     async def _ask(self, *args: Any, **options: Any) -> Any:
         return await self.client.generic(*args, **options)

@@ -54,6 +54,19 @@ def test_a_user_sees_their_own_sessions(is_async: bool) -> None:
     assert created.utcoffset() == datetime.timedelta(0)
 
 
+def test_a_user_sees_where_sessions_are_used(is_async: bool) -> None:
+    ada = Caller(is_async, make_user("ada"))
+    (seen,) = ada.own()
+    assert (seen["device"], seen["ip"]) == ("", "")
+    firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    ada.client.logout()
+    body = b"username=ada&password=x"
+    media = "application/x-www-form-urlencoded"
+    ada.ask("POST", "/accounts/login/", body, content_type=media, headers={"User-Agent": firefox})
+    (seen,) = ada.own()
+    assert (seen["device"], seen["ip"]) == ("Firefox on Windows", "127.0.0.1")
+
+
 def test_a_user_ends_one_session(is_async: bool) -> None:
     ada = make_user("ada")
     laptop, phone = Caller(is_async, ada), Caller(is_async, ada)

@@ -70,14 +70,13 @@ def body_for(method: str, url: str) -> Any:
 
 def test_the_lists_here_name_every_url() -> None:
     listed: dict[str, set[str]] = {}
-    for method, url, *_ in [*OWN, *STORE]:
-        listed.setdefault(resolve("/api/" + url).url_name, set()).add(method)
-    assert {
-        name: ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
-        for name, methods in listed.items()
-    } == {
-        pattern.name: pattern.callback.allowed for pattern in api_urls.urlpatterns if pattern.name
+    for method, url in [*OWN, *[each[:2] for each in STORE]]:
+        if method != "HEAD":
+            listed.setdefault(str(resolve("/api/" + url).url_name), set()).add(method)
+    views: dict[str, Any] = {
+        str(pattern.name): pattern.callback for pattern in api_urls.urlpatterns if pattern.name
     }
+    assert listed == {name: set(view.methods) for name, view in views.items()}
 
 
 @pytest.mark.parametrize(("method", "url"), [*OWN, *[each[:2] for each in STORE]])
@@ -179,7 +178,7 @@ DEEP = b'{"session_key": "17", "data": {"a": %s1%s}}'
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (b"", "no JSON"),
+        (b" ", "no JSON"),
         (b"\xff\xfe", "no JSON"),
         (b"\xef\xbb\xbf{}", "no JSON"),
         (b"{", "no JSON"),
@@ -222,7 +221,11 @@ def test_what_is_not_too_deep_comes_back(service: Caller) -> None:
 
 
 def test_data_comes_back_as_it_was(service: Caller) -> None:
-    data = {"": None, "_x": [True, -0.5, 10**30, "\0\ud800\u2028</script>"], "é": {"data": {}}}
+    data: dict[str, Any] = {
+        "": None,
+        "_x": [True, -0.5, 10**30, "\0\ud800\u2028</script>"],
+        "é": {"data": {}},
+    }
     session_id = service("POST", "store/", {"session_key": "17", "data": data}).json()["session_id"]
     assert service("GET", "store/", session_id=session_id).json() == {"data": data}
 
@@ -267,8 +270,7 @@ def test_a_torn_form_is_refused(is_async: bool) -> None:
     """Django's CSRF check looks for its token in forms, and so reads them."""
     ada = Caller(is_async, make_user("ada", *ALL), enforce_csrf_checks=True)
     ada.client.cookies["csrftoken"] = "t" * 32
-    media = "multipart/form-data; boundary=" + "é" * 300
-    assert ada("POST", "store/", b"x", Content_Type=media).status_code == 400
+    assert ada("POST", "store/", b"x", Content_Type="multipart/form-data").status_code == 400
 
 
 def test_a_body_over_djangos_limit_is_refused(service: Caller, settings: Any) -> None:
