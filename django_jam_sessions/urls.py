@@ -1,6 +1,6 @@
-"""The page "Your sessions", to be included anywhere."""
+"""The page "Your sessions" and the JSON views, to be included anywhere."""
 
-from django.urls import path
+from django.urls import include, path
 
 from . import views
 
@@ -10,4 +10,5 @@ urlpatterns = [
     path("end-others/", views.end_others, name="end-others"),
     path("end-all/", views.end_all, name="end-all"),
     path("<str:handle>/end/", views.end, name="end"),
+    path("api/", include("django_jam_sessions.api_urls")),
 ]

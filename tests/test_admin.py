@@ -352,7 +352,7 @@ def test_a_form_without_a_token_ends_nothing() -> None:
 # Endings
 
 
-def logged() -> list[tuple[str, str, int]]:
+def logged() -> list[Any]:
     entries = LogEntry.objects.order_by("pk")
     return list(entries.values_list("user__username", "object_id", "action_flag"))
 

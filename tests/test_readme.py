@@ -30,6 +30,7 @@ def test_it_is_short_and_in_order() -> None:
         "Try it, test it",
         "Installation",
         "SessionModule",
+        "What people see",
         "Settings",
         "Commands",
         "Speed",

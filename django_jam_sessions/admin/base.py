@@ -151,7 +151,7 @@ class StoreAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's takes none a
             return response
         name = "admin:%s_%s_changelist" % (self.opts.app_label, self.opts.model_name)
         url = reverse(name, current_app=self.admin_site.name)
-        filters = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        filters: Any = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
         return HttpResponseRedirect(add_preserved_filters(filters, url))
 
     def _end_and_log(self, request: HttpRequest, row: Any) -> None:
