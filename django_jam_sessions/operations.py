@@ -300,19 +300,22 @@ class Operations:
 
     def find(
         self, handle: str, current: str | None = None
-    ) -> Steps[tuple[SessionInfo, Stored] | None]:
-        """A key's session by its handle alone, whoever made it; None for an anonymous one too."""
+    ) -> Steps[tuple[SessionInfo, Stored | None] | None]:
+        """A key's session by its handle alone, whoever made it; None for an anonymous one too.
+
+        Its Stored is None where the body does not open.
+        """
         place = codec.place_of_handle(handle)
         record = None if place is None else (yield "fetch", place)
         if place is None or record is None:
             return None
-        stored = self.opened("", place, record)
-        session_key = None if stored is None else self.meta(stored).session_key
-        if stored is None or session_key is None:
+        session_key = self._session_key(place, record)
+        if session_key is None:
             return None
         meta = self.cipher.open_meta(place, record)
         is_current = place == codec.place_of(current)
-        return SessionInfo(session_key, place, record, meta, is_current), stored
+        info = SessionInfo(session_key, place, record, meta, is_current)
+        return info, self.opened("", place, record)
 
     def keys(self, limit: int, cursor: str | None) -> Steps[tuple[Sequence[KeyInfo], str | None]]:
         """A page of session keys, bounded by work. One under several secrets may come twice."""

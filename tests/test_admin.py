@@ -531,6 +531,7 @@ def test_data_that_cannot_be_read_is_said_to_be_so() -> None:
     (info,) = infos("5")
     found = run(module.backend, module.operations.find(info.handle))
     assert found is not None
+    assert found[1] is not None
     run(module.backend, module.operations.replace(found[1], b"[torn", None))
     page = body(staff("view_session", "view_session_data"), page_of(info.handle))
     assert "It can&#x27;t be read." in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -141,14 +142,17 @@ def back_to(session_key: str) -> str:
     return urlencode({"_changelist_filters": urlencode({"session_key": session_key})})
 
 
-def readable(stored: Stored) -> str:
+def readable(stored: Stored | None) -> str:
     """The session's data as text; what begins with an underscore is Django's, and secret."""
-    is_module = stored.record.issuer == MODULE
-    loads = json.loads if is_module else import_string(settings.SESSION_SERIALIZER)().loads
-    data = configured.current().operations.read(stored, loads)
+    data = None if stored is None else configured.current().operations.read(stored, _loads(stored))
     if data is None:
         return _("It can't be read.")
     return json.dumps(masked(data), indent=2, ensure_ascii=False, default=str)
+
+
+def _loads(stored: Stored) -> Callable[[bytes], Any]:
+    is_module = stored.record.issuer == MODULE
+    return json.loads if is_module else import_string(settings.SESSION_SERIALIZER)().loads
 
 
 def masked(value: Any) -> Any:

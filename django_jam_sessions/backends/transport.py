@@ -84,25 +84,37 @@ class Transport:
     def many(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> list[Reply]:
-        """The script's reply for each of ``keys``, in one round trip (per node)."""
-        with _typed_errors():
-            replies = self._sync.get().ask_all(_calls(script, keys, arguments)) if keys else []
-        return [
-            self.script(script, key, arguments) if isinstance(reply, Exception) else reply
-            for key, reply in zip(keys, replies, strict=True)
-        ]
+        """The script's reply for each of ``keys``, in one round trip (per node).
+
+        Two more where the server does not know the script: one call brings it along.
+        """
+        replies: dict[str, Reply] = {}
+        left = list(keys)
+        while left:
+            with _typed_errors():
+                found = self._sync.get().ask_all(_calls(script, left, arguments))
+            replies.update(zip(left, found, strict=True))
+            left = [key for key in left if isinstance(replies[key], Exception)]
+            if left:
+                first = left.pop(0)
+                replies[first] = self.script(script, first, arguments)
+        return [replies[key] for key in keys]
 
     async def amany(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> list[Reply]:
         """See many()."""
-        with _typed_errors():
-            line = await self._async.get()
-            replies = await line.ask_all(_calls(script, keys, arguments)) if keys else []
-        return [
-            await self.ascript(script, key, arguments) if isinstance(reply, Exception) else reply
-            for key, reply in zip(keys, replies, strict=True)
-        ]
+        replies: dict[str, Reply] = {}
+        left = list(keys)
+        while left:
+            with _typed_errors():
+                found = await (await self._async.get()).ask_all(_calls(script, left, arguments))
+            replies.update(zip(left, found, strict=True))
+            left = [key for key in left if isinstance(replies[key], Exception)]
+            if left:
+                first = left.pop(0)
+                replies[first] = await self.ascript(script, first, arguments)
+        return [replies[key] for key in keys]
 
     def keys(self, pattern: str, count: int, cursor: str) -> tuple[list[bytes], str]:
         """A SCAN's page of keys and the next cursor, '' at the end; on a cluster node by node."""
