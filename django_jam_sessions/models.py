@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .operations import KeyInfo, SessionInfo
 from .text import printable
@@ -22,7 +23,7 @@ class NothingManager(models.Manager[models.Model]):
 class Key(models.Model):
     # A key may hold what neither a URL nor a form carries unharmed, so its path stands for it.
     path = models.TextField(primary_key=True, editable=False)
-    session_key = models.CharField(_("session key"), max_length=255)
+    session_key = models.CharField(pgettext_lazy("whose sessions", "session key"), max_length=255)
     count = models.PositiveIntegerField(_("sessions"))
     last_seen_at = models.DateTimeField(_("last seen"))
 
@@ -32,8 +33,8 @@ class Key(models.Model):
         managed = False
         default_manager_name = base_manager_name = "objects"
         default_permissions = ()  # those of its sessions are asked for
-        verbose_name = _("session key")
-        verbose_name_plural = _("session keys")
+        verbose_name = pgettext_lazy("whose sessions", "session key")
+        verbose_name_plural = pgettext_lazy("whose sessions", "session keys")
 
     def __str__(self) -> str:
         return printable(self.session_key)
@@ -52,7 +53,7 @@ class Key(models.Model):
 
 class Session(models.Model):
     handle = models.CharField(_("handle"), primary_key=True, max_length=41, editable=False)
-    session_key = models.CharField(_("session key"), max_length=255)
+    session_key = models.CharField(pgettext_lazy("whose sessions", "session key"), max_length=255)
     device = models.CharField(_("device"), max_length=255, blank=True)
     user_agent = models.TextField(_("user agent"), blank=True)
     ip = models.CharField(_("IP address"), max_length=45, blank=True)

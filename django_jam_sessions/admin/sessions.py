@@ -70,7 +70,7 @@ class SessionAdmin(StoreAdmin):
     def name(self, session: Session) -> str:
         return session.device or _("Unknown device")
 
-    @admin.display(description=gettext_lazy("session key"))
+    @admin.display(description=Session._meta.get_field("session_key").verbose_name)
     def owner(self, session: Session) -> str:
         url = sessions_url(session.session_key, self.admin_site.name)
         return format_html('<a href="{}">{}</a>', url, printable(session.session_key))
