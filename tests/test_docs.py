@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.test import Client, RequestFactory
+from django.urls import path
 
+from django_jam_sessions import sessions
 from django_jam_sessions.signals import session_created
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -31,6 +34,39 @@ def test_the_pages_are_included() -> None:
     exec(snippets("pages.md")[0], scope)
     (pattern,) = scope["urlpatterns"]
     assert pattern.resolve("account/sessions/").view_name == "jam_sessions:list"
+
+
+def test_the_link_is_mixed_in() -> None:
+    scope: dict[str, Any] = {}
+    exec(snippets("admin.md")[0], scope)
+    registered = admin.site.get_model_admin(get_user_model())
+    assert type(registered) is scope["UserWithSessionsAdmin"]
+
+
+@pytest.mark.django_db
+def test_an_admin_site_of_ones_own_has_the_sessions(jam_settings: Any) -> None:
+    scope: dict[str, Any] = {}
+    exec(snippets("admin.md")[1], scope)
+    jam_settings.ROOT_URLCONF = (
+        path("admin/", admin.site.urls),
+        path("support/", scope["site"].urls),
+    )
+    sessions.sync.create("5", {})
+    (info,) = sessions.sync.list("5")
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("boss"))
+    for url in (
+        "key/",
+        "session/?session_key=5",
+        "session/%s/change/" % info.handle,
+        "session/%s/delete/" % info.handle,
+        "key/5/delete/",
+    ):
+        page = client.get("/support/jam_sessions/" + url).content.decode()
+        assert "/support/jam_sessions/key/" in page
+        assert '"/admin/' not in page
+    response = client.post("/support/jam_sessions/key/5/delete/", {"post": "yes"})
+    assert response.headers["Location"] == "/support/jam_sessions/key/"
 
 
 @pytest.mark.django_db
