@@ -79,7 +79,7 @@ async def end(request: HttpRequest, handle: str) -> HttpResponse:
     session = _session(request)
     if handle == session.handle:
         return await _sign_out(request, _("You have signed out."))
-    if (question := await _question(request, _("End this session"))) is not None:
+    if (question := await _question(request, _("End the session"))) is not None:
         return question
     if session.owner is None:
         return await _not_found(request)
@@ -133,11 +133,13 @@ async def _question(request: HttpRequest, action: str) -> HttpResponse | None:
     if await reauthentication.is_recent(request.session):
         return None
     form = PasswordForm(request.POST if "password" in request.POST else None)
+    username = (await request.auser()).get_username()
     if form.is_valid():
         if await reauthentication.confirm(request, form.cleaned_data["password"]):
             return None
         form.add_error("password", _("That is not your password."))
-    return await _render(request, "password.html", {"form": form, "action": action})
+    context = {"form": form, "action": action, "username": username}
+    return await _render(request, "password.html", context)
 
 
 async def _not_found(request: HttpRequest) -> HttpResponse:

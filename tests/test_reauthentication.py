@@ -72,7 +72,7 @@ def test_the_password_is_asked_for_and_what_was_asked_is_done(
     response = here.post(path)
     outline = Outline(text_of(response))
     assert (
-        outline.words("h1") == outline.words("button") == [ACTIONS.get(action, "End this session")]
+        outline.words("h1") == outline.words("button") == [ACTIONS.get(action, "End the session")]
     )
     assert outline.words("label") == ["Password:"]
     assert "no-store" in response.headers["Cache-Control"]
