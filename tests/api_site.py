@@ -20,7 +20,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 urlpatterns = [
     path("api/", include("django_jam_sessions.api_urls")),
-    path("accounts/", include("django.contrib.auth.urls")),
+    path("", include("testproject.urls")),
 ]
 
 # token_middleware, as the documentation shows it.
