@@ -4,10 +4,11 @@ VENV ?= .venv
 PORT ?= 8000
 SERVER ?=
 REDIS_URI ?=
+CHROMIUM ?= chromium
 bin = $(VENV)/bin
 ready = $(VENV)/.ready
 
-.PHONY: demo test lint types unit bench format clean
+.PHONY: demo test lint types unit test-browser screenshots chromium bench format clean
 
 demo: $(ready)
 	$(bin)/python testproject/manage.py demo --port $(PORT) \
@@ -24,6 +25,30 @@ types: $(ready)
 
 unit: $(ready)
 	$(bin)/python -X dev -m pytest -n auto --cov --cov-fail-under=95
+
+# What people see, in a real browser: about two minutes.
+test-browser: $(VENV)/.browser chromium
+	CHROMIUM="$$(command -v $(CHROMIUM))" \
+		$(bin)/python -X dev -m pytest -n 2 tests/browser
+
+# Draws docs/images anew. Look at each of them.
+screenshots: $(VENV)/.browser chromium
+	CHROMIUM="$$(command -v $(CHROMIUM))" SCREENSHOTS=docs/images \
+		$(bin)/python -X dev -m pytest tests/browser/test_screenshots.py
+
+# Playwright's own browsers are not used. Debian's is installed where this runs as root.
+chromium:
+	@command -v $(CHROMIUM) >/dev/null || $(install_chromium) || { \
+		echo 'There is no $(CHROMIUM): apt-get install chromium, or make … CHROMIUM=/its/path' >&2; \
+		exit 1; }
+
+install_chromium = { [ "$(CHROMIUM)" = chromium ] && [ "$$(id -u)" = 0 ] && \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+	chromium fonts-dejavu-core; }
+
+$(VENV)/.browser: $(ready)
+	$(bin)/python -m pip install --quiet --group browser
+	touch $@
 
 # About three minutes; make bench FULL=1 takes longer.
 bench: $(ready) $(VENV)/.bench

@@ -1,0 +1,1 @@
+"""What people see, in a real browser. ``make test-browser`` runs it; ``make test`` does not."""
