@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import BrowserContext, Page, Response
+import re
+
+from django.urls import reverse
+from playwright.sync_api import BrowserContext, Locator, Page, Response, expect
 
 COOKIE = "sessionid"
 
@@ -23,16 +26,31 @@ class Device:
         if response.status >= 500 or (response.status == 404 and "/static/" in response.url):
             self.troubles.append("%d %s" % (response.status, response.url))
 
-    def sign_in(self, name: str, path: str = "/accounts/login/") -> None:
+    def visit(self, name: str, *args: object) -> Page:
+        """Open the page of that URL's name."""
+        self.page.goto(reverse(name, args=args))
+        return self.page
+
+    def sign_in(self, name: str) -> None:
         """Through the site's own page. Each one's password is the name."""
-        self.page.goto(path)
-        self.page.get_by_label("Username").fill(name)
-        self.page.get_by_label("Password").fill(name)
-        self.page.locator("form", has=self.page.get_by_label("Password")).get_by_role(
-            "button"
-        ).click()
-        self.page.wait_for_url(lambda url: "login" not in url)
+        page = self.visit("login")
+        page.get_by_label("Username").fill(name)
+        page.get_by_label("Password").fill(name)
+        page.get_by_label("Password").press("Enter")
+        page.wait_for_url(lambda url: reverse("login") not in url)
         self.secrets.add(self.cookie)
+
+    def press(self, name: str | re.Pattern[str]) -> None:
+        self.page.get_by_role("button", name=name).click()
+
+    def heading(self, name: str) -> Locator:
+        return self.page.get_by_role("heading", name=name, exact=True)
+
+    def is_at_login(self) -> None:
+        expect(self.page).to_have_url(re.compile(re.escape(reverse("login"))))
+
+    def was_told(self, text: str) -> None:
+        expect(self.page.get_by_role("status")).to_contain_text(text)
 
     @property
     def cookie(self) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
-NARROW = {"width": 360, "height": 740}  # a small phone, in CSS pixels
+Scheme = Literal["light", "dark"]
 
+WIDE: ViewportSize = {"width": 1280, "height": 800}  # in CSS pixels
+NARROW: ViewportSize = {"width": 360, "height": 740}  # a small phone
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+
+INTERACTIVE = ["a[href]", "button", "input:not([type=hidden])", "select", "summary"]
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 # The element that has the focus: what it is called, and whether one sees that it has it.
@@ -61,9 +66,32 @@ def tab_stops(page: Page, most: int = 100) -> list[dict[str, Any]]:
 def violations(page: Page) -> list[str]:
     """What axe objects to: its rule, and the elements."""
     found = Axe().run(page).response["violations"]
-    return ["%s: %s" % (each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+    return [
+        "%s: %s %s" % (each["id"], node["html"], node["failureSummary"])
+        for each in found
+        for node in each["nodes"]
+    ]
 
 
 def is_dark(page: Page) -> bool:
     background, text = page.evaluate(BRIGHTNESS)
     return bool(background < 0.25 and text > 0.7)
+
+
+def looks_right(page: Page) -> None:
+    """Wide and narrow, light and dark: it fits, it is as dark as asked for, axe is content."""
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        assert is_dark(page) == (scheme == "dark")
+        for size in (WIDE, NARROW):
+            page.set_viewport_size(size)
+            assert overflow(page) == 0
+            assert violations(page) == []
+
+
+def reachable_by_keyboard(page: Page) -> None:
+    """Tab reaches every link, button and field that is shown, and one sees where it is."""
+    stops = tab_stops(page)
+    assert [stop for stop in stops if not stop["seen"]] == []
+    shown = page.locator(", ".join("%s:visible" % name for name in INTERACTIVE))
+    assert len(stops) == shown.count()

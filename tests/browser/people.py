@@ -19,13 +19,9 @@ def make() -> None:
         user.is_staff = name != "ada"
         user.is_superuser = name == "grace"
         user.save()
-    own = Permission.objects.filter(content_type__app_label="django_jam_sessions")
-    vera = User.objects.get(username="vera")
-    vera.user_permissions.set(own.filter(codename__startswith="view_").exclude(codename=DATA))
-    vera.user_permissions.add(Permission.objects.get(codename="view_user"))
+    view = Permission.objects.get(content_type__app_label="jam_sessions", codename="view_session")
+    User.objects.get(username="vera").user_permissions.add(view)
 
-
-DATA = "view_session_data"
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.browser.settings")

@@ -25,33 +25,25 @@ START_SECONDS = 60.0
 
 
 class Site:
-    """``options`` are SessionModule's, ``server`` is a name of SERVERS."""
+    """``options`` are for JAM_SESSIONS, in any case; ``server`` is a name of SERVERS."""
 
     def __init__(self, directory: Path, options: dict[str, Any], server: str = "uvicorn") -> None:
-        self.directory, self.server = directory, server
+        self.directory, self.options, self.server = directory, options, server
         self.port = free_port()
         self.url = "http://127.0.0.1:%d" % self.port
         self.log = directory / "server.log"
-        named = {name.upper(): value for name, value in options.items()}
-        self._environment = {
-            **os.environ,
-            "SITE_DIR": str(directory),
-            "SITE_SESSIONS": json.dumps(named, default=str),
-            "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
-            "PYTHONWARNINGS": "",  # a server's own are not ours
-        }
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, module: str, *arguments: str) -> None:
         """Run a module with the site's settings, to its end."""
         command = [sys.executable, "-m", module, *arguments]
-        subprocess.run(command, cwd=ROOT, env=self._environment, check=True)
+        subprocess.run(command, cwd=ROOT, env=self._environment(), check=True)
 
     def start(self) -> None:
         command = [sys.executable, "-m", *SERVERS[self.server].format(port=self.port).split()]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+                command, cwd=ROOT, env=self._environment(), stdout=log, stderr=log
             )
         self._wait(self._process)
 
@@ -61,9 +53,21 @@ class Site:
             self._process.wait(30)
             self._process = None
 
-    def restart(self) -> None:
+    def restart(self, **options: Any) -> None:
+        """With further options, or as it was."""
         self.stop()
+        self.options = {**self.options, **options}
         self.start()
+
+    def _environment(self) -> dict[str, str]:
+        named = {name.upper(): value for name, value in self.options.items()}
+        return {
+            **os.environ,
+            "SITE_DIR": str(self.directory),
+            "SITE_SESSIONS": json.dumps(named, default=str),
+            "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
+            "PYTHONWARNINGS": "",  # a server's own are not ours
+        }
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS

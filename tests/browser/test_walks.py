@@ -1,7 +1,8 @@
-"""Two devices of one user, on every backend, under both kinds of server."""
+""" "Your sessions" on several devices, on every backend, under both kinds of server."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,11 @@ from playwright.sync_api import expect
 
 from .conftest import NewDevice
 from .site import Site
+
+PAGE = "jam_sessions:list"
+END = re.compile("^End the session of ")
+OTHERS = "End all other sessions"
+ALL = "End all sessions, this one too"
 
 
 @pytest.fixture
@@ -21,20 +27,39 @@ def server(each_server: str) -> str:
     return each_server
 
 
-def test_home(new_device: NewDevice) -> None:
-    first, second = new_device(), new_device()
-    for device in (first, second):
+def test_one_device_ends_another_then_all_others_then_all(new_device: NewDevice) -> None:
+    mine, phone, lost = new_device(), new_device(), new_device()
+    for device in (mine, phone):
         device.sign_in("ada")
-        expect(device.page.get_by_role("heading", name="Signed in as ada")).to_be_visible()
-    first.page.reload()
-    first.page.get_by_role("button", name="End", exact=True).click()
-    second.page.reload()
-    expect(second.page.get_by_role("heading", name="Not signed in")).to_be_visible()
+        device.visit(PAGE)
+    mine.page.reload()
+    mine.press(END)
+    mine.was_told("The session has been ended.")
+    phone.press(ALL)  # it still shows the page from before
+    phone.is_at_login()
+    for device in (phone, lost):
+        device.sign_in("ada")
+        device.visit(PAGE)
+    mine.page.reload()
+    expect(mine.page.get_by_role("button", name=END)).to_have_count(2)
+    mine.press(OTHERS)
+    mine.was_told("All your other sessions have been ended.")
+    for device in (phone, lost):
+        device.visit(PAGE)
+        device.is_at_login()
+    phone.sign_in("ada")
+    mine.press(ALL)
+    for device in (mine, phone):
+        device.visit(PAGE)
+        device.is_at_login()
 
 
 def test_a_restart_of_the_server_signs_nobody_out(site: Site, new_device: NewDevice) -> None:
-    device = new_device()
-    device.sign_in("ada")
+    devices = [new_device(), new_device()]
+    for device in devices:
+        device.sign_in("ada")
     site.restart()
-    device.page.reload()
-    expect(device.page.get_by_role("heading", name="Signed in as ada")).to_be_visible()
+    for device in devices:
+        device.visit(PAGE)
+        expect(device.heading("Your sessions")).to_be_visible()
+    expect(device.page.get_by_role("button", name=END)).to_have_count(1)
