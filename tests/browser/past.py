@@ -9,6 +9,8 @@ from unittest import mock
 
 import django
 
+from django_jam_sessions import sessions
+
 HOUR = 3600.0  # seconds
 DAY = 24 * HOUR
 
@@ -62,3 +64,4 @@ if __name__ == "__main__":
     django.setup()
     for each in VISITS:
         pay(each)
+    sessions.sync.create("till:north-2", {})  # a key need not be a user

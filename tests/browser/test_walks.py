@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
-from .conftest import NewDevice
+from .conftest import EVERYWHERE, NewDevice
 from .site import Site
 
 PAGE = "jam_sessions:list"
@@ -17,16 +15,7 @@ OTHERS = "End all other sessions"
 ALL = "End all sessions, this one too"
 
 
-@pytest.fixture
-def options(each_store: dict[str, Any]) -> dict[str, Any]:
-    return each_store
-
-
-@pytest.fixture
-def server(each_server: str) -> str:
-    return each_server
-
-
+@EVERYWHERE
 def test_one_device_ends_another_then_all_others_then_all(new_device: NewDevice) -> None:
     mine, phone, lost = new_device(), new_device(), new_device()
     for device in (mine, phone):
@@ -54,6 +43,7 @@ def test_one_device_ends_another_then_all_others_then_all(new_device: NewDevice)
         device.is_at_login()
 
 
+@EVERYWHERE
 def test_a_restart_of_the_server_signs_nobody_out(site: Site, new_device: NewDevice) -> None:
     devices = [new_device(), new_device()]
     for device in devices:
