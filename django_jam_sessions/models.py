@@ -8,8 +8,8 @@ from __future__ import annotations
 from urllib.parse import quote, unquote
 
 from django.db import models
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from .operations import KeyInfo, SessionInfo
 from .text import printable
@@ -73,6 +73,10 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return "%s (%s)" % (self.handle, self.key_name)
+
+    @property
+    def name(self) -> str:
+        return self.device or gettext("Unknown device")
 
     @property
     def key_name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import dateformat
 
 from django_jam_sessions import SessionInfo, SessionModule, sessions
 from django_jam_sessions.codec import handle_of
@@ -211,14 +213,23 @@ def test_a_session_without_a_description_is_shown_all_the_same() -> None:
     assert "Unknown device" in body(admin(), SESSIONS, {"session_key": "5"})
 
 
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_times_are_those_of_the_site(settings: Any, use_tz: bool) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Kathmandu"
+    (handle,) = make("5")
+    here = timezone(timedelta(hours=5, minutes=45))
+    shown = dateformat.format(infos("5")[0].created_at.astimezone(here), "g:i a")
+    client = admin()
+    for url in (KEYS, SESSIONS + "?session_key=5", page_of(handle)):
+        assert shown in body(client, url)
+
+
 def test_a_session_that_never_expires_is_shown() -> None:
     module = SessionModule(**{**conf.module_arguments(), "session_ttl": None})
     module.sync.create("5", {})
     (info,) = infos("5")
     assert info.expires_at is None
-    assert '<td class="field-expires_at nowrap">-</td>' in body(
-        admin(), SESSIONS, {"session_key": "5"}
-    )
+    assert '<td class="field-expires">-</td>' in body(admin(), SESSIONS, {"session_key": "5"})
 
 
 # Pages

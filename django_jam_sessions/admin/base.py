@@ -6,6 +6,7 @@ Nothing is counted or sorted. A page is bounded by the work it takes; a link lea
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from django.contrib.admin import ModelAdmin, ShowFacets
@@ -19,6 +20,8 @@ from django.db import models, router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.formats import localize
+from django.utils.timezone import localtime
 
 from ..engine import SessionStore
 from ..exceptions import SessionNotFoundError
@@ -161,6 +164,11 @@ class StoreAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's takes none a
                 self.end(row)  # where that fails, nothing is logged
         except SessionNotFoundError:
             pass  # somebody else was quicker
+
+
+def readable_time(moment: datetime) -> str:
+    """Text: unlike a datetime in a list it may wrap, which leaves room for other columns."""
+    return str(localize(localtime(moment)))
 
 
 def may(request: HttpRequest, what: str) -> bool:

@@ -21,7 +21,7 @@ from ..configured import configured, sessions
 from ..models import Key, key_at, path_of
 from ..operations import KeyInfo
 from ..steps import run
-from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList
+from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, readable_time
 from .owners import key_of_user, user_url, users_of
 
 SCANS = (PER_PAGE, 3 * PER_PAGE)  # how much of the store: each may take three round trips
@@ -63,7 +63,7 @@ def delete_selected(model_admin: Any, request: HttpRequest, queryset: Any) -> An
 
 @admin.register(Key)
 class KeyAdmin(StoreAdmin):
-    list_display = ("__str__", "user", "count", "last_seen_at")
+    list_display = ("__str__", "user", "count", "last_seen")
     list_filter = (OwnerFilter,)
     search_fields = ("session_key",)
     search_help_text = _("A session key or a username, in full.")
@@ -79,6 +79,10 @@ class KeyAdmin(StoreAdmin):
             return None
         name, url = found
         return format_html('<a href="{}">{}</a>', url, name) if url else name
+
+    @admin.display(description=_("last seen"))
+    def last_seen(self, key: Key) -> str:
+        return readable_time(key.last_seen_at)
 
     def page(self, request: HttpRequest, cursor: str | None) -> Rows[Key]:
         query = request.GET.get("q", "")

@@ -12,6 +12,7 @@ from django.contrib.admin.actions import delete_selected as confirm_and_delete
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -25,7 +26,7 @@ from ..models import Session
 from ..operations import Stored
 from ..steps import run
 from ..text import printable
-from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, may
+from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, may, readable_time
 from .keys import end_url, history_url, sessions_url
 from .owners import user_url, users_of
 
@@ -44,11 +45,11 @@ def delete_selected(model_admin: Any, request: HttpRequest, queryset: Any) -> An
 @admin.register(Session)
 class SessionAdmin(StoreAdmin):
     actions = (delete_selected,)
-    list_display = ("name", "ip", "created_at", "last_seen_at", "expires_at", "is_current")
+    list_display = ("name", "current", "ip", "created", "last_seen", "expires")
     fieldsets = (
-        (None, {"fields": ("handle", "owner", "is_current")}),
+        (None, {"fields": ("handle", "owner", "current")}),
         (gettext_lazy("Client"), {"fields": ("device", "user_agent", "ip")}),
-        (gettext_lazy("Times"), {"fields": ("created_at", "last_seen_at", "expires_at")}),
+        (gettext_lazy("Times"), {"fields": ("created", "last_seen", "expires")}),
     )
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
@@ -68,7 +69,27 @@ class SessionAdmin(StoreAdmin):
 
     @admin.display(description=gettext_lazy("device"))
     def name(self, session: Session) -> str:
-        return session.device or _("Unknown device")
+        return session.name
+
+    @admin.display(description=gettext_lazy("current"), empty_value="")
+    def current(self, session: Session) -> str | None:
+        if not session.is_current:
+            return None
+        return format_html(
+            '<img src="{}" alt="{}">', static("admin/img/icon-yes.svg"), _("This session")
+        )
+
+    @admin.display(description=gettext_lazy("created"))
+    def created(self, session: Session) -> str:
+        return readable_time(session.created_at)
+
+    @admin.display(description=gettext_lazy("last seen"))
+    def last_seen(self, session: Session) -> str:
+        return readable_time(session.last_seen_at)
+
+    @admin.display(description=gettext_lazy("expires"))
+    def expires(self, session: Session) -> str | None:
+        return None if session.expires_at is None else readable_time(session.expires_at)
 
     @admin.display(description=Session._meta.get_field("session_key").verbose_name)
     def owner(self, session: Session) -> str:
