@@ -81,6 +81,14 @@ def rows(page: str) -> list[str]:
     return [html.unescape(re.sub(r"<[^>]+>", "|", row)) for row in found]
 
 
+def crumbs(page: str) -> list[str]:
+    """The words of the breadcrumbs."""
+    found = re.search(r'<(ol|div) class="breadcrumbs">(.*?)</\1>', page, re.S)
+    assert found is not None
+    words = re.sub(r"<[^>]+>|&rsaquo;", "|", found[2]).split("|")
+    return [word.strip() for word in words if word.strip()]
+
+
 def page_of(handle: str, what: str = "change") -> str:
     return "%s%s/%s/" % (SESSIONS, handle, what)
 
@@ -175,9 +183,23 @@ def test_a_keys_sessions_are_listed() -> None:
     (row,) = [row for row in rows(page) if "192.0.2.7" in row]
     assert infos(str(ada.pk))[0].client.device in row  # type: ignore[union-attr]
     assert "<h1>Sessions of ada</h1>" in page
-    crumbs = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page.split('class="breadcrumbs"')[1]))
-    assert "Home &rsaquo; Sessions &rsaquo; Session keys &rsaquo; %d " % ada.pk in crumbs
+    assert crumbs(page) == ["Home", "Sessions", "Session keys", str(ada.pk)]
     assert 'href="/admin/auth/user/%d/change/">User ada' % ada.pk in page
+
+
+def test_breadcrumbs_lead_through_the_key_and_are_made_as_djangos_own() -> None:
+    ada, _ = signed_in()
+    handle, key = infos(str(ada.pk))[0].handle, str(ada.pk)
+    device, client = infos(key)[0].client.device, admin()  # type: ignore[union-attr]
+    way = ["Home", "Sessions", "Session keys", key, device]
+    assert crumbs(body(client, page_of(handle))) == way
+    assert crumbs(body(client, page_of(handle, "delete"))) == [*way, "Delete"]
+    assert crumbs(body(client, page_of(handle, "history"))) == [*way, "History"]
+    form = {"action": "delete_selected", "_selected_action": handle, "index": "0"}
+    page = content(client.post(SESSIONS + "?session_key=" + key, form))
+    assert crumbs(page) == [*way[:4], "Delete multiple objects"]
+    (tag,) = re.findall(r"<(\w+) class=\"breadcrumbs\"", body(client, KEYS))
+    assert '<%s class="breadcrumbs">' % tag in page
 
 
 def test_the_session_one_uses_is_marked() -> None:
