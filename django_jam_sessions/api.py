@@ -9,7 +9,8 @@ import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
@@ -18,12 +19,13 @@ from django.contrib.auth import alogout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from . import codec
-from .conf import conf
 from .configured import sessions
+from .engine import SessionStore
+from .exceptions import SessionNotFoundError
 from .module import Page
 from .operations import SessionInfo, check_key
 from .problems import Problem, body_of, problem_of
+from .reauthentication import is_recent
 from .receivers import key_of
 
 View = Callable[..., Awaitable[HttpResponse]]
@@ -115,46 +117,61 @@ def permitted(action: str) -> Callable[[View], View]:
     return decorate
 
 
-async def owner_of(request: HttpRequest) -> str:
-    """The session key of the session that the user is signed in with; raises Problem."""
+async def own_session(request: HttpRequest) -> SessionStore:
+    """The session that the user is signed in with; raises Problem."""
     user = await authenticated(request)
-    data = dict(await request.session.aitems())
-    if data.get(AUTH_USER_ID) != key_of(user):
-        raise Problem(401, "Sign in with a session: a token has no sessions.", CHALLENGE)
-    function = conf.session_key
-    owner = data[AUTH_USER_ID] if function is None else function(data)
-    if owner is None or owner == "":
-        raise Problem(404, "This session is nobody's.")
-    return str(owner)
+    session = getattr(request, "session", None)
+    if session is None or await session.aget(AUTH_USER_ID) != key_of(user):
+        raise Problem(401, "Sign in with a session: a token has none.", CHALLENGE)
+    return cast(SessionStore, session)
+
+
+async def may_end(session: SessionStore) -> None:
+    """Raises Problem where REAUTHENTICATE asks for the password again."""
+    if not await is_recent(session):
+        raise Problem(403, "The password is needed again, on the page of your sessions.")
 
 
 # A user's own sessions
 
 
 async def list_own(request: HttpRequest) -> HttpResponse:
-    owner = await owner_of(request)
-    page = await _page(request, owner, current=request.session.session_key)
+    session = await own_session(request)
+    if session.owner is None:  # the function SESSION_KEY said so: this session is all there is
+        page = Page.of([session.info] if session.info else [], None)
+    else:
+        page = await _page(request, session.owner, current=session.session_key)
     shown = [{**_shown(info), "is_current": info.is_current} for info in page]
     return JsonResponse({"sessions": shown, "next": page.cursor})
 
 
 async def end_own(request: HttpRequest, handle: str) -> HttpResponse:
-    owner = await owner_of(request)
-    await sessions.end(owner, handle)
-    if codec.place_of(request.session.session_key) == codec.place_of_handle(handle):
-        await alogout(request)
+    session = await own_session(request)
+    if handle == session.handle:
+        await alogout(request)  # this response deletes the cookie
+        return _done()
+    await may_end(session)
+    if session.owner is None:
+        raise SessionNotFoundError("There is no such session.")
+    await sessions.end(session.owner, handle)
     return _done()
 
 
 async def end_others(request: HttpRequest) -> HttpResponse:
-    await owner_of(request)
-    await sessions.clear_others(request.session.session_key or "")
+    session = await own_session(request)
+    await may_end(session)
+    await sessions.clear_others(session.session_key or "")
     return _done()
 
 
 async def end_all(request: HttpRequest) -> HttpResponse:
-    await sessions.clear(await owner_of(request))
-    await alogout(request)  # this response deletes the cookie
+    """The others first: where the store fails, the user is still here to try again."""
+    session = await own_session(request)
+    await may_end(session)
+    if session.owner is not None:
+        with suppress(SessionNotFoundError):
+            await sessions.clear(session.owner)
+    await alogout(request)
     return _done()
 
 

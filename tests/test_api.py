@@ -140,11 +140,37 @@ def tenant(data: dict[str, Any]) -> str | None:
 
 def test_a_session_of_nobody_has_no_others(is_async: bool, settings: Any) -> None:
     settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "SESSION_KEY": "tests.test_api.nobody"}
-    assert Caller(is_async, make_user("ada"))("GET", "sessions/").status_code == 404
+    ada = make_user("ada")
+    laptop, phone = Caller(is_async, ada), Caller(is_async, ada)
+    (here,), (there,) = laptop.own(), phone.own()
+    assert here["is_current"]
+    assert here["handle"] != there["handle"]
+    assert laptop("DELETE", "sessions/%s/" % there["handle"]).status_code == 404
+    assert laptop("DELETE", "sessions/others/").status_code == 204
+    assert laptop("DELETE", "sessions/").status_code == 204
+    assert laptop("GET", "sessions/").status_code == 401
+    assert phone.own() == [there]
 
 
 def nobody(data: dict[str, Any]) -> None:
     return None
+
+
+def test_a_stolen_cookie_signs_nobody_else_out(is_async: bool, settings: Any, clock: Any) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "REAUTHENTICATE": 60}
+    ada = make_user("ada")
+    laptop, phone, third = (Caller(is_async, ada) for _ in range(3))
+    (there,) = (each["handle"] for each in phone.own() if each["is_current"])
+    assert laptop("DELETE", "sessions/%s/" % there).status_code == 204
+    clock(61)
+    (here,) = (each["handle"] for each in laptop.own() if each["is_current"])
+    (there,) = (each["handle"] for each in laptop.own() if not each["is_current"])
+    for url in ("sessions/", "sessions/others/", "sessions/%s/" % there):
+        answer = laptop("DELETE", url)
+        assert (answer.status_code, "password" in answer.json()["detail"]) == (403, True)
+    assert len(third.own()) == 2
+    assert laptop("DELETE", "sessions/%s/" % here).status_code == 204
+    assert len(third.own()) == 1
 
 
 # SessionModule
