@@ -166,14 +166,14 @@ def test_only_the_list_is_got_and_the_rest_is_posted(
 
 
 @pytest.mark.parametrize("path", BUTTONS)
-@pytest.mark.parametrize("protection", ["middleware", "no middleware", "in the session"])
+@pytest.mark.parametrize("protection", ["middleware", "no middleware", "in the session", "neither"])
 def test_another_sites_post_is_refused(
     json_settings: Any, browse: Browse, ada: Any, path: str, protection: str
 ) -> None:
-    if protection == "no middleware":
+    if protection in ("no middleware", "neither"):
         name = "django.middleware.csrf.CsrfViewMiddleware"
         json_settings.MIDDLEWARE = [each for each in json_settings.MIDDLEWARE if each != name]
-    json_settings.CSRF_USE_SESSIONS = protection == "in the session"
+    json_settings.CSRF_USE_SESSIONS = protection in ("in the session", "neither")
     browser = browse().sign_in(ada)
     browser.client.handler.enforce_csrf_checks = True
     assert browser.post(LIST + path).status_code == 403

@@ -21,6 +21,7 @@ from .test_pages import HANDLE, LIST, handles, is_signed_in, text_of
 pytestmark = pytest.mark.django_db
 
 SECONDS = 300
+MODEL = "django.contrib.auth.backends.ModelBackend"
 ACTIONS = {"end-others/": "End all other sessions", "end-all/": "End all sessions"}
 
 
@@ -95,7 +96,17 @@ def test_another_password_ends_nothing_and_counts_as_a_failure(
     assert failures == ["ada", "ada"]  # the others are no passwords at all
 
 
-def test_nobody_elses_password_will_do(pair: tuple[Browser, Browser]) -> None:
+class ByPasswordAlone(ModelBackend):
+    def authenticate(self, *args: Any, **credentials: Any) -> Any:
+        found = get_user_model().objects.all()
+        return next((user for user in found if user.check_password(credentials["password"])), None)
+
+
+@pytest.mark.parametrize("first", [MODEL, "tests.test_reauthentication.ByPasswordAlone"])
+def test_nobody_elses_password_will_do(
+    pair: tuple[Browser, Browser], reauthenticating: Any, first: str
+) -> None:
+    reauthenticating.AUTHENTICATION_BACKENDS = [first, MODEL]
     get_user_model().objects.create_user("grace", password="another")
     here, there = pair
     here.post(LIST + "end-others/", {"password": "another", "username": "grace"})
@@ -148,10 +159,7 @@ def test_a_locked_account_stays_locked(
     pair: tuple[Browser, Browser], reauthenticating: Any
 ) -> None:
     here, there = pair
-    reauthenticating.AUTHENTICATION_BACKENDS = [
-        "tests.test_reauthentication.Locking",
-        "django.contrib.auth.backends.ModelBackend",
-    ]
+    reauthenticating.AUTHENTICATION_BACKENDS = ["tests.test_reauthentication.Locking", MODEL]
     assert here.post(LIST + "end-others/", {"password": PASSWORD}).status_code == 200
     assert [is_signed_in(here), is_signed_in(there)] == [True, True]
 
