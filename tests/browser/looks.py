@@ -96,15 +96,6 @@ def looks_right(page: Page, but: Container[str] = ()) -> None:
         assert {rule: found[rule] for rule in found if rule not in but} == {}
 
 
-def known_violations(page: Page) -> set[str]:
-    """The rules of axe that a page which is not ours breaks, in any look."""
-    found = set()
-    for scheme, size in LOOKS:
-        show(page, scheme, size)
-        found |= set(violations(page))
-    return found
-
-
 def reachable_by_keyboard(page: Page) -> None:
     """Tab reaches every link, button and field that is shown, and one sees where it is."""
     stops = tab_stops(page)
