@@ -34,7 +34,7 @@ test-browser: $(VENV)/.browser chromium
 # Draws docs/images anew. Look at each of them.
 screenshots: $(VENV)/.browser chromium
 	CHROMIUM="$$(command -v $(CHROMIUM))" SCREENSHOTS=docs/images \
-		$(bin)/python -X dev -m pytest tests/browser/test_screenshots.py
+		$(bin)/python -X dev -m pytest tests/browser/test_screenshots.py -k drawn
 
 # Playwright's own browsers are not used. Debian's is installed where this runs as root.
 chromium:

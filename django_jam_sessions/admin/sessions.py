@@ -96,7 +96,7 @@ class SessionAdmin(StoreAdmin):
         url = sessions_url(session.session_key, self.admin_site.name)
         return format_html('<a href="{}">{}</a>', url, printable(session.session_key))
 
-    @admin.display(description="")
+    @admin.display(description=gettext_lazy("End"))
     def end_link(self, session: Session) -> str:
         name = "admin:jam_sessions_session_delete"
         url = reverse(name, args=[quote(session.pk)], current_app=self.admin_site.name)

@@ -20,14 +20,14 @@ IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PAGES: dict[str, tuple[str, Callable[[Device], Page]]] = {
-    "your-sessions": ("ada", lambda device: device.visit(PAGE)),
+    "sessions": ("ada", lambda device: device.visit(PAGE)),
     "admin-keys": ("grace", lambda device: device.visit(KEYS)),
     "admin-sessions": ("grace", lambda device: open_key(device, "ada")),
 }
 LOOKS: dict[str, tuple[Scheme, ViewportSize]] = {
-    "light": ("light", WIDE),
-    "dark": ("dark", WIDE),
-    "narrow": ("light", NARROW),
+    "": ("light", WIDE),
+    "-dark": ("dark", WIDE),
+    "-narrow": ("light", NARROW),
 }
 
 
@@ -55,13 +55,13 @@ def test_a_page_is_drawn_light_dark_and_narrow(
     page = open_page(device)
     for look, (scheme, size) in LOOKS.items():
         show(page, scheme, size)
-        picture = directory / ("%s-%s.png" % (name, look))
+        picture = directory / ("%s%s.png" % (name, look))
         page.screenshot(path=picture, full_page=True)
         assert picture.stat().st_size < MOST_BYTES
 
 
 def test_the_pictures_are_there_and_small() -> None:
-    expected = {"%s-%s.png" % (name, look) for name in PAGES for look in LOOKS}
+    expected = {"%s%s.png" % (name, look) for name in PAGES for look in LOOKS}
     found = {path.name: path.stat().st_size for path in IMAGES.iterdir()}
     assert set(found) == expected
     assert max(found.values()) < MOST_BYTES

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
+from ..stores import STORES
 from .conftest import EVERYWHERE, NewDevice
 from .site import Site
 
@@ -43,7 +45,7 @@ def test_one_device_ends_another_then_all_others_then_all(new_device: NewDevice)
         device.is_at_login()
 
 
-@EVERYWHERE
+@pytest.mark.parametrize("options", STORES, indirect=True)
 def test_a_restart_of_the_server_signs_nobody_out(site: Site, new_device: NewDevice) -> None:
     devices = [new_device(), new_device()]
     for device in devices:
