@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.utils import translation
 
 from django_jam_sessions import SessionModule
 from testproject.server import running
@@ -102,6 +103,13 @@ def call(request: pytest.FixtureRequest) -> Iterator[Face]:
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+@pytest.fixture(autouse=True)
+def no_language_stays() -> Iterator[None]:
+    """LocaleMiddleware leaves a request's language to the thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
