@@ -100,6 +100,9 @@ class StoreAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's takes none a
     sortable_by = ()
     show_facets = ShowFacets.NEVER
 
+    class Media:
+        css = {"all": ["django_jam_sessions/admin.css"]}  # noqa: RUF012  # as Django writes it
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return StoreChangeList
 
