@@ -45,7 +45,7 @@ def delete_selected(model_admin: Any, request: HttpRequest, queryset: Any) -> An
 @admin.register(Session)
 class SessionAdmin(StoreAdmin):
     actions = (delete_selected,)
-    list_display = ("name", "current", "ip", "created", "last_seen", "expires")
+    list_display = ("name", "ip", "current", "created", "last_seen", "expires")
     fieldsets = (
         (None, {"fields": ("handle", "owner", "current")}),
         (gettext_lazy("Client"), {"fields": ("device", "user_agent", "ip")}),
