@@ -30,7 +30,7 @@ def open_key(device: Device, name: str) -> Page:
     page = device.visit("admin:index")
     page.get_by_role("main").get_by_role("link", name="Session keys").click()
     row = rows(page).filter(has=page.get_by_role("cell", name=name, exact=True))
-    row.get_by_role("rowheader").get_by_role("link").click()
+    row.locator("th").get_by_role("link").click()
     expect(page.get_by_role("heading", name="Sessions of %s" % name)).to_be_visible()
     return page
 
@@ -92,7 +92,7 @@ def test_who_may_only_look_sees_the_sessions_and_ends_none(sign_in: NewDevice) -
     expect(rows(page)).to_have_count(1)
     expect(page.get_by_role("link", name="End")).to_have_count(0)
     expect(page.get_by_role("combobox")).to_have_count(0)
-    rows(page).get_by_role("rowheader").get_by_role("link").click()
+    rows(page).locator("th").get_by_role("link").click()
     expect(page.get_by_text("127.0.0.1")).to_be_visible()
     expect(page.get_by_text("Data", exact=True)).to_have_count(0)
     answer = page.goto(page.url.replace("/change/", "/delete/"))
@@ -123,7 +123,7 @@ def test_the_pages_look_right(sign_in: NewDevice) -> None:
     open_key(staff, "ada")
     looks_right(page, but=DJANGOS)
     reachable_by_keyboard(page)
-    rows(page).get_by_role("rowheader").get_by_role("link").click()
+    rows(page).locator("th").get_by_role("link").click()
     expect(page.get_by_role("heading", name="View session")).to_be_visible()
     looks_right(page, but=DJANGOS)
     page.go_back()
