@@ -13,6 +13,7 @@ from typing import Any, cast
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
 from django.contrib.auth import alogout
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
@@ -31,6 +32,7 @@ from .exceptions import SessionNotFoundError
 from .forms import PasswordForm
 from .module import Page
 from .operations import SessionInfo
+from .receivers import key_of
 
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 
@@ -53,9 +55,10 @@ def _signed_in(view: View) -> View:
 
     @wraps(view)
     async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not (await request.auser()).is_authenticated:
+        user = await request.auser()
+        # Whom a token names, say, has no session here, whosever cookie came along.
+        if not user.is_authenticated or await request.session.aget(AUTH_USER_ID) != key_of(user):
             return redirect_to_login(reverse("jam_sessions:list"))
-        await request.session.ahas_key("")  # loads it, where the user came from elsewhere
         return await view(request, *args, **kwargs)
 
     return wrapped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,28 @@ def test_without_a_user_every_url_leads_to_the_login(
     response = browser.post(LIST + path) if path else browser.get(LIST)
     assert response.headers["Location"] == "/accounts/login/?next=/sessions/"
     assert "no-store" in response.headers["Cache-Control"]
+
+
+def named_by_a_token(get_response: Any) -> Any:
+    """Middleware that knows the user from elsewhere than the session."""
+
+    def middleware(request: Any) -> Any:
+        request.auser = partial(get_user_model().objects.aget, username="grace")
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("path", ["", *BUTTONS])
+def test_another_users_cookie_is_no_session_of_ones_own(
+    json_settings: Any, browse: Browse, ada: Any, grace: Any, path: str
+) -> None:
+    browser = browse().sign_in(ada)
+    json_settings.MIDDLEWARE = [*json_settings.MIDDLEWARE, "tests.test_pages.named_by_a_token"]
+    browser.client.handler._middleware_chain = None  # it is loaded with the first request
+    response = browser.post(LIST + path) if path else browser.get(LIST)
+    assert response.headers["Location"] == "/accounts/login/?next=/sessions/"
+    assert sessions.sync.count(str(ada.pk)) == 1
 
 
 @pytest.mark.parametrize("path", ["", *BUTTONS])
