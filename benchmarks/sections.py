@@ -193,7 +193,7 @@ def _flush(client: Any) -> None:
 
 def _filler(module: SessionModule, data: dict[str, Any], per_key: int) -> Callable[[int], None]:
     from django_jam_sessions.codec import ENGINE
-    from django_jam_sessions.operations import Meta
+    from django_jam_sessions.infos import Meta
     from django_jam_sessions.serialization import serialize
     from django_jam_sessions.steps import run
 

@@ -7,8 +7,8 @@ from .exceptions import (
     SessionNotFoundError,
     SessionStoreUnavailable,
 )
+from .infos import KeyInfo, SessionInfo
 from .module import Page, SessionModule
-from .operations import KeyInfo, SessionInfo
 
 __all__ = [
     "JamSessionsError",

@@ -22,8 +22,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from .configured import sessions
 from .engine import SessionStore
 from .exceptions import SessionNotFoundError
+from .infos import SessionInfo, check_key
 from .module import Page
-from .operations import SessionInfo, check_key
 from .problems import Problem, body_of, problem_of
 from .reauthentication import is_recent
 from .receivers import key_of

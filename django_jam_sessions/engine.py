@@ -29,8 +29,8 @@ from .codec import ENGINE, Issued, handle_of, issue, place_of
 from .configured import configured
 from .devices import ClientInfo, client_info
 from .exceptions import SessionDataTooLarge, SessionStoreUnavailable
+from .infos import Meta, SessionInfo, Stored
 from .merge import merge
-from .operations import Meta, SessionInfo, Stored
 from .signals import session_ended
 from .steps import Steps, arun, run
 

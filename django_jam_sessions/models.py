@@ -11,7 +11,7 @@ from django.db import models
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from .operations import KeyInfo, SessionInfo
+from .infos import KeyInfo, SessionInfo
 from .text import printable
 
 

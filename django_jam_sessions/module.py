@@ -15,7 +15,8 @@ from .backends import build
 from .codec import MODULE, place_of, place_of_handle
 from .conf import MAX_DATA_BYTES, check_max_bytes, check_ttl, conf
 from .exceptions import SessionDataTooLarge, SessionNotFoundError
-from .operations import KeyInfo, Meta, Operations, SessionInfo, check_key
+from .infos import KeyInfo, Meta, SessionInfo, check_key
+from .operations import Operations
 from .sealing import Cipher, Plain, Sealed, parse_secrets
 from .serialization import serialize
 from .signals import CLEARED, LOGOUT, REVOKED, session_ended, session_reworked

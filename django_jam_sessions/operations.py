@@ -6,106 +6,25 @@ the two made a session, and neither sees the other's.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
 
 from . import codec
-from .backends.base import MAX_TIME, Found, Outcome
-from .codec import Change, Issued, Place, Record
-from .devices import ClientInfo, client_info
-from .sealing import Cipher, UnreadableError
+from .backends.base import Outcome
+from .codec import Issued, Place, Record
+from .infos import KeyInfo, Meta, SessionInfo, Stored, check_key, meta_text, to_datetime
+from .opener import Opener, log_unusable
+from .sealing import UnreadableError
 from .steps import Steps
 
-logger = logging.getLogger("django.security.django_jam_sessions")
-
-MAX_KEY_LENGTH = 255
 _CURSOR = re.compile(r"[0-9A-Za-z.-]{1,64}")
 NO_CURSOR = "The cursor is not one that was returned."
-
-
-class Meta(NamedTuple):
-    session_key: str | None  # None: anonymous
-    client: Any = None  # the client description, whatever JSON it is
-
-
-class Stored(NamedTuple):
-    """A session as it is stored: its record with the body opened."""
-
-    id: str
-    place: Place
-    record: Record
-    body: bytes
-
-    def __repr__(self) -> str:
-        return "<Stored %s>" % codec.handle_of(self.place.locator, self.place.field)
-
 
 Written = tuple[bool, Stored | None]
 """Whether it was written, and what is stored now: another's write, or None where it was ended."""
 
 
-class SessionInfo:
-    """What may be shown of a session. It holds no id."""
-
-    __slots__ = ("_meta", "_place", "_record", "is_current", "session_key")
-
-    def __init__(
-        self, session_key: str, place: Place, record: Record, meta: bytes, is_current: bool
-    ) -> None:
-        self.session_key = session_key
-        self._place, self._record, self._meta = place, record, meta
-        self.is_current = is_current
-
-    def __repr__(self) -> str:
-        return "<SessionInfo %s>" % self.handle
-
-    # Found when asked for: a page may have 10,000 of these.
-
-    @property
-    def handle(self) -> str:
-        return codec.handle_of(self._place.locator, self._place.field)
-
-    @property
-    def client(self) -> ClientInfo | None:
-        """The client description, None where there is none that can be read."""
-        try:
-            return client_info(_meta_of(self._meta).client)
-        except UnreadableError:
-            return None
-
-    @property
-    def created_at(self) -> datetime:
-        return _datetime(self._record.created)
-
-    @property
-    def last_seen_at(self) -> datetime:
-        return _datetime(self._record.last_seen)
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """None: never."""
-        ends = [time for time in (self._record.expires, self._record.absolute) if time]
-        return _datetime(min(ends)) if ends else None
-
-
-@dataclasses.dataclass(frozen=True)
-class KeyInfo:
-    """A session key, the number of its sessions and the last time that one of them was seen."""
-
-    session_key: str
-    count: int
-    last_seen_at: datetime
-
-
-class Operations:
-    def __init__(self, cipher: Cipher) -> None:
-        self.cipher = cipher
-
+class Operations(Opener):
     # One session
 
     def issue(
@@ -144,7 +63,7 @@ class Operations:
         change = self._change(place, body, record.secret_id)
         written = record.written(change.version)
         if meta is not None:
-            sealed = self.cipher.seal_meta(place, record, _meta_text(meta))
+            sealed = self.cipher.seal_meta(place, record, meta_text(meta))
             change, written = change._replace(meta=sealed), written._replace(meta=sealed)
         outcome = yield "replace", place, change, record.version, ttl
         if outcome is True:
@@ -154,7 +73,7 @@ class Operations:
     def touch(self, stored: Stored, ttl: int | None, meta: Meta | None = None) -> Steps[Written]:
         """Note that a session is in use, and until when it lives, without writing its data."""
         place, record = stored.place, stored.record
-        sealed = meta and self.cipher.seal_meta(place, record, _meta_text(meta))
+        sealed = meta and self.cipher.seal_meta(place, record, meta_text(meta))
         outcome = yield "touch", place, record.version, ttl, sealed
         if outcome is True:
             touched = record if sealed is None else record._replace(meta=sealed)
@@ -173,7 +92,7 @@ class Operations:
             try:
                 change = self._change(place, body, secret_id)
             except UnreadableError as error:
-                _log_unusable(place, error)
+                log_unusable(place, error)
                 return None
             outcome = yield "replace", place, change, None, ttl
             if not isinstance(outcome, Record):
@@ -337,135 +256,14 @@ class Operations:
                 anonymous += each.count
                 continue
             seen = max(record.last_seen for _, record in each.sessions)
-            keys[owner.session_key] = KeyInfo(owner.session_key, each.count, _datetime(seen))
+            keys[owner.session_key] = KeyInfo(owner.session_key, each.count, to_datetime(seen))
         return list(keys.values()), anonymous, following
-
-    # Sealing and opening
-
-    def _change(self, place: Place, body: bytes, secret_id: bytes) -> Change:
-        return Change(codec.new_version(), secret_id, self.cipher.seal_body(place, secret_id, body))
-
-    def meta(self, stored: Stored) -> Meta:
-        """What is known of a session that opened; nothing where somebody edited that part."""
-        try:
-            return self._open_meta(stored.place, stored.record)
-        except UnreadableError:
-            return Meta(None)
-
-    def info(self, stored: Stored) -> SessionInfo:
-        """What may be shown of a session that was loaded."""
-        place, record, meta = stored.place, stored.record, self.meta(stored)
-        key = meta.session_key or ""
-        return SessionInfo(key, place, record, _meta_text(meta), is_current=True)
-
-    def is_anonymous(self, stored: Stored) -> bool:
-        """Whether it lives at a place of its own, made with the secret that seals now."""
-        is_current = stored.record.secret_id == self.cipher.secret_id
-        return is_current and self.meta(stored).session_key is None
-
-    def _open_meta(self, place: Place, record: Record) -> Meta:
-        """Raises UnreadableError."""
-        return _meta_of(self.cipher.open_meta(place, record))
-
-    def _sealed(
-        self, place: Place, meta: Meta, body: bytes, created: int, absolute: int = 0
-    ) -> Record:
-        issuer, secret_id, version = place.issuer or b"", self.cipher.secret_id, codec.new_version()
-        times = 0, absolute, created, created
-        record = Record(issuer, secret_id, version, *times, _meta_text(meta), body)
-        return self.cipher.seal(place, record)
-
-    def opened(self, session_id: str, place: Place, record: Record) -> Stored | None:
-        """``record`` with its body opened; None, and a line in the log, where it does not open."""
-        try:
-            return Stored(session_id, place, record, self.cipher.open_body(place, record))
-        except UnreadableError as error:
-            _log_unusable(place, error)
-            return None
-
-    def read(self, stored: Stored, loads: Callable[[bytes], Any]) -> dict[str, Any] | None:
-        """The data of a session; None, and a line in the log, where there is none in its body."""
-        try:
-            data = loads(stored.body)
-        except Exception:  # noqa: BLE001 - a serializer raises what it likes; Django too lets it
-            data = None
-        if isinstance(data, dict):
-            return data
-        _log_unusable(stored.place, UnreadableError("Its data is torn, or another serializer's."))
-        return None
-
-    def _session_key(self, place: Place, record: Record) -> str | None:
-        try:
-            return self._open_meta(place, record).session_key
-        except UnreadableError as error:
-            _log_unusable(place, error)
-            return None
-
-    def _owner(self, found: Found) -> Meta | None:
-        """What the first session that opens says of all at its locator; None where none does."""
-        for field, record in found.sessions:
-            place = Place(found.locator, field)
-            try:
-                return self._open_meta(place, record)
-            except UnreadableError as error:
-                _log_unusable(place, error)
-        return None
-
-    def _infos(
-        self,
-        session_key: str,
-        locator: str,
-        page: Sequence[tuple[bytes, Record]],
-        mine: bytes | None,
-    ) -> Iterator[SessionInfo]:
-        beginnings = tuple(_meta_text(Meta(session_key))[:-1] + end for end in (b"]", b","))
-        for field, record in page:
-            place = Place(locator, field)
-            try:
-                meta = self.cipher.open_meta(place, record)
-                if not meta.startswith(beginnings):
-                    raise UnreadableError("Its meta part is torn.")
-            except UnreadableError as error:
-                _log_unusable(place, error)
-            else:
-                yield SessionInfo(session_key, place, record, meta, field == mine)
 
     def _time_left(self, record: Record) -> Steps[int | None]:
         if record.expires == 0:
             return None
         now: int = yield ("now",)
         return record.expires - now
-
-
-def check_key(session_key: object) -> str:
-    """``session_key`` where it can be one; raises TypeError or ValueError."""
-    if not isinstance(session_key, str):
-        raise TypeError("A session key must be a str, not %s." % type(session_key).__name__)
-    if not 0 < len(session_key) <= MAX_KEY_LENGTH:
-        raise ValueError("A session key must have 1 to %d characters." % MAX_KEY_LENGTH)
-    try:
-        session_key.encode()
-    except UnicodeEncodeError:
-        raise ValueError("A session key must not hold lone surrogates.") from None
-    return session_key
-
-
-_dumps = json.JSONEncoder(separators=(",", ":")).encode
-_loads = json.JSONDecoder().decode
-
-
-def _meta_text(meta: Meta) -> bytes:
-    session_key, client = meta
-    name = "null" if session_key is None else _dumps(session_key)  # quick, for it is a str
-    return (("[%s]" % name) if client is None else "[%s,%s]" % (name, _dumps(client))).encode()
-
-
-def _meta_of(text: bytes) -> Meta:
-    """Raises UnreadableError."""
-    try:
-        return Meta(*_loads(text.decode()))
-    except (ValueError, TypeError):
-        raise UnreadableError("Its meta part is torn.") from None
 
 
 def _page_of(cursor: str | None, locators: int) -> tuple[int, str | None]:
@@ -483,13 +281,3 @@ def check_cursor(cursor: str) -> str:
     if not isinstance(cursor, str) or not _CURSOR.fullmatch(cursor):
         raise ValueError(NO_CURSOR)
     return cursor
-
-
-def _datetime(milliseconds: int) -> datetime:
-    # A header that was edited by hand may hold any number.
-    return datetime.fromtimestamp(min(milliseconds, MAX_TIME) / 1000, tz=timezone.utc)
-
-
-def _log_unusable(place: Place, error: UnreadableError) -> None:
-    handle = codec.handle_of(place.locator, place.field)
-    logger.warning("Session %s is unusable. %s", handle, error)

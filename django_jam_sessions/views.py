@@ -30,8 +30,8 @@ from .configured import sessions
 from .engine import SessionStore
 from .exceptions import SessionNotFoundError
 from .forms import PasswordForm
+from .infos import SessionInfo
 from .module import Page
-from .operations import SessionInfo
 from .receivers import key_of
 
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]

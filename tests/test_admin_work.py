@@ -16,7 +16,7 @@ from django.test import Client
 from django_jam_sessions import codec, sessions
 from django_jam_sessions.backends import lines
 from django_jam_sessions.configured import configured
-from django_jam_sessions.operations import Meta
+from django_jam_sessions.infos import Meta
 from testproject.server import running
 
 pytestmark = pytest.mark.django_db

@@ -58,7 +58,9 @@ LAYERS = {
     "serialization": set(),
     "backends": {"codec", "exceptions", "steps"},
     "devices": set(),
-    "operations": {"codec", "sealing", "steps", "backends", "devices"},
+    "infos": {"codec", "sealing", "backends", "devices"},
+    "opener": {"codec", "sealing", "backends", "infos"},
+    "operations": {"codec", "sealing", "steps", "backends", "infos", "opener"},
     "conf": {"sealing"},
 }
 

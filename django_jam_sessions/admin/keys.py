@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ..configured import configured, sessions
+from ..infos import KeyInfo
 from ..models import Key, key_at, path_of
-from ..operations import KeyInfo
 from ..steps import run
 from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, readable_time
 from .owners import key_of_user, user_url, users_of

@@ -22,8 +22,8 @@ from django.utils.translation import gettext_lazy
 
 from ..codec import MODULE
 from ..configured import configured, sessions
+from ..infos import Stored
 from ..models import Session
-from ..operations import Stored
 from ..steps import run
 from ..text import printable
 from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, may, readable_time

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ...conf import conf
 from ...configured import sessions
 from ...exceptions import JamSessionsError
-from ...operations import SessionInfo, check_key
+from ...infos import SessionInfo, check_key
 from ...receivers import key_of
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from ...operations import SessionInfo
+from ...infos import SessionInfo
 from ...text import printable
 from ._keys import KeysCommand
 
