@@ -308,8 +308,10 @@ class SessionStore(SessionBase):
             if now_stored is None:
                 break
             if done:
-                yield from self._tell(stored, now_stored, self._owner(data))
-                self._remember(now_stored, self._owner(data))
+                owner = self._owner(data)
+                if now_stored.place is not stored.place:
+                    yield from self._tell(stored, now_stored, owner)
+                self._remember(now_stored, owner)
                 self._replaces = False
                 return True
             deadline = deadline or time.monotonic() + CONFLICTS_END
@@ -378,8 +380,6 @@ class SessionStore(SessionBase):
     def _tell(self, old: Stored, new: Stored, owner: str | None) -> Steps[None]:
         """What a move was: a new session of somebody's, or a new id."""
         before = self._owner_stored
-        if new.place == old.place:
-            return
         if owner == before:
             yield from signals.reworked(owner, new.place, old.place)
             return

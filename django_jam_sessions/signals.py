@@ -6,12 +6,13 @@ harms nobody. ``sender`` is None.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.dispatch import Signal
 
 from .codec import Place, handle_of
-from .steps import TELL, Steps
+from .steps import TELL
 
 LOGOUT = "logout"  # by whoever holds the id
 REVOKED = "revoked"  # by its handle
@@ -29,24 +30,29 @@ session_ended = Signal()
 ``"logout"``, ``"revoked"``, ``"cleared"``."""
 
 
-def created(session_key: str | None, place: Place) -> Steps[None]:
-    return _tell(session_created, session_key, place)
+Told = Sequence[tuple[Any, ...]]
+"""Steps, to be yielded from: none where nobody listens."""
 
 
-def reworked(session_key: str | None, place: Place, old: Place) -> Steps[None]:
-    return _tell(session_reworked, session_key, place, old_handle=_handle(old))
+def created(session_key: str | None, place: Place) -> Told:
+    return _told(session_created, session_key, place) if session_created.receivers else ()
 
 
-def ended(session_key: str | None, place: Place | None, reason: str) -> Steps[None]:
-    return _tell(session_ended, session_key, place, reason=reason)
+def reworked(session_key: str | None, place: Place, old: Place) -> Told:
+    if not session_reworked.receivers:
+        return ()
+    return _told(session_reworked, session_key, place, old_handle=_handle(old))
 
 
-def _tell(
-    signal: Signal, session_key: str | None, place: Place | None, **details: Any
-) -> Steps[None]:
-    if signal.receivers:
-        details.update(session_key=session_key, handle=place and _handle(place))
-        yield TELL, signal, details
+def ended(session_key: str | None, place: Place | None, reason: str) -> Told:
+    if not session_ended.receivers:
+        return ()
+    return _told(session_ended, session_key, place, reason=reason)
+
+
+def _told(signal: Signal, session_key: str | None, place: Place | None, **details: Any) -> Told:
+    details.update(session_key=session_key, handle=place and _handle(place))
+    return [(TELL, signal, details)]
 
 
 def _handle(place: Place) -> str:
