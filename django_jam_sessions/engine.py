@@ -155,7 +155,7 @@ class SessionStore(SessionBase):
     @classmethod
     @async_unsafe
     def clear_expired(cls) -> None:
-        configured.current().backend.purge()
+        configured.current().sync.purge()
 
     # Awaited
 
@@ -186,7 +186,7 @@ class SessionStore(SessionBase):
 
     @classmethod
     async def aclear_expired(cls) -> None:
-        await configured.current().backend.apurge()
+        await configured.current().purge()
 
     # No I/O
 

@@ -127,6 +127,9 @@ class SessionSteps:
         _check_limit(limit)
         return Page.of(*(yield from self.operations.keys(limit, cursor)))
 
+    def purge(self) -> Steps[int]:
+        return (yield from self.operations.purge())
+
     def _body(self, data: dict[str, Any]) -> bytes:
         body = serialize(data)
         if len(body) > self.max_data_bytes:
@@ -193,7 +196,7 @@ class SyncSessions:
 
     def purge(self) -> int:
         """See SessionModule.purge()."""
-        return int(self._backend.purge())
+        return run(self._backend, self._steps.purge())
 
 
 class SessionModule:
@@ -317,7 +320,7 @@ class SessionModule:
 
     async def purge(self) -> int:
         """Remove expired sessions from the store; returns how many. They are dead without it."""
-        return int(await self.backend.apurge())
+        return await arun(self.backend, self._steps.purge())
 
 
 def _cipher(is_session_crypt: bool, secret: bytes | str | Sequence[bytes | str] | None) -> Cipher:

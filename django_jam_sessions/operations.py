@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from . import codec
+from . import codec, signals
 from .backends.base import Outcome
 from .codec import Issued, Place, Record
 from .infos import KeyInfo, Meta, SessionInfo, Stored, check_key, meta_text, to_datetime
 from .opener import Opener, log_unusable
 from .sealing import UnreadableError
+from .signals import EXPIRED, session_ended
 from .steps import Steps
 
 _CURSOR = re.compile(r"[0-9A-Za-z.-]{1,64}")
@@ -258,6 +259,18 @@ class Operations(Opener):
             seen = max(record.last_seen for _, record in each.sessions)
             keys[owner.session_key] = KeyInfo(owner.session_key, each.count, to_datetime(seen))
         return list(keys.values()), anonymous, following
+
+    def purge(self) -> Steps[int]:
+        """Remove what has expired, and tell of it; the number of sessions removed."""
+        removed, cursor = 0, None
+        while True:
+            page, cursor = yield "purge", cursor
+            for place, record in page:
+                key = self._session_key(place, record) if session_ended.receivers else None
+                yield from signals.ended(key, place, EXPIRED)
+            removed += len(page)
+            if cursor is None:
+                return removed
 
     def _time_left(self, record: Record) -> Steps[int | None]:
         if record.expires == 0:

@@ -17,6 +17,7 @@ from .steps import TELL
 LOGOUT = "logout"  # by whoever holds the id
 REVOKED = "revoked"  # by its handle
 CLEARED = "cleared"  # with others of its key
+EXPIRED = "expired"  # and purge() removed it
 
 session_created = Signal()
 """``session_key`` (None: anonymous), ``handle``: also when an anonymous session becomes somebody's,
@@ -27,7 +28,8 @@ session_reworked = Signal()
 
 session_ended = Signal()
 """``session_key``, ``handle`` (None: all of the key's, or all but one), ``reason``: one of
-``"logout"``, ``"revoked"``, ``"cleared"``."""
+``"logout"``, ``"revoked"``, ``"cleared"``, ``"expired"``. Expired are those that purge() removes,
+as clearsessions does; of what a store drops by itself before that, nobody is told."""
 
 
 Told = Sequence[tuple[Any, ...]]

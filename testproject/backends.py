@@ -12,11 +12,20 @@ from collections.abc import Iterator
 
 from django_jam_sessions import SessionStoreUnavailable, codec
 from django_jam_sessions.backends import base
-from django_jam_sessions.backends.base import SAMPLE, Backend, Found, Listing, Outcome, Scan
+from django_jam_sessions.backends.base import (
+    SAMPLE,
+    Backend,
+    Found,
+    Listing,
+    Outcome,
+    Purged,
+    Scan,
+)
 from django_jam_sessions.codec import Change, Place, Record
 
 BUSY_SECONDS = 30.0
 READ = "BEGIN"
+PURGE_ROWS = 1000  # that one purge() removes
 EXPIRED = "((expires > 0 AND expires <= :now) OR (absolute > 0 AND absolute <= :now))"
 HERE = "locator = :locator AND field = :field"
 
@@ -137,10 +146,21 @@ class SQLiteBackend(Backend):
                 found.append(Found(locator, self.count(locator), page))
         return found, locators[-1] if len(locators) == limit else None
 
-    def purge(self) -> int:
-        with self._transaction() as cursor:
-            cursor.execute("DELETE FROM sessions WHERE %s" % EXPIRED, {"now": self.now()})
-            return cursor.rowcount
+    def purge(self, cursor: str | None = None) -> Purged:
+        removed = []
+        with self._transaction() as connection:
+            connection.execute(
+                "SELECT locator, field, record FROM sessions WHERE %s LIMIT %d"
+                % (EXPIRED, PURGE_ROWS),
+                {"now": self.now()},
+            )
+            rows = connection.fetchall()
+            for locator, field, value in rows:
+                place = Place(locator, field)
+                self._delete(connection, place)
+                if (record := codec.unpack(value)) is not None:
+                    removed.append((place, record._replace(body=b"")))
+        return removed, "more" if len(rows) == PURGE_ROWS else None
 
     # SQL
 

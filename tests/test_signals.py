@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,20 @@ def test_a_modules_sessions(module: SessionModule, call: Face, told: list[Any]) 
         ("ended", "5", None, "cleared"),
         ("ended", "5", None, "cleared"),
     ]
+
+
+def test_purge_tells_of_what_it_removed(
+    store: dict[str, Any], is_session_crypt: bool, call: Face, told: list[Any]
+) -> None:
+    module = SessionModule(is_session_crypt=is_session_crypt, **store)
+    short = SessionModule(is_session_crypt=is_session_crypt, session_ttl=0.001, **store)
+    call(module, "create", "5", {})
+    # An insert may sweep what has expired before it: the last one is nobody's to sweep.
+    dead = [call(short, "create", "5", {}) for _ in range(5)][-1]
+    time.sleep(0.003)
+    told.clear()
+    assert call(module, "purge") == len(told) > 0
+    assert ("ended", "5", handle(dead), "expired") in told
 
 
 def test_the_engines_sessions(jam_settings: Any, call: Face, told: list[Any]) -> None:

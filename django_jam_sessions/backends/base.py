@@ -35,6 +35,9 @@ Listing = tuple[list[tuple[bytes, Record]], str | None]
 
 Scan = tuple[list[Found], str | None]
 
+Purged = tuple[list[tuple[Place, Record]], str | None]
+"""What was removed, without bodies, and the cursor of the next page."""
+
 
 class Backend(ABC):
     """Records under locators. Each method is atomic; a twin inherited from here uses a thread."""
@@ -111,8 +114,8 @@ class Backend(ABC):
         """A page of locators, bounded by work: it may be short, or empty with a cursor."""
 
     @abstractmethod
-    def purge(self) -> int:
-        """Remove what has expired; returns the number of records removed."""
+    def purge(self, cursor: str | None = None) -> Purged:
+        """Remove a page, bounded by work, of what has expired."""
 
     async def ainsert(self, place: Place, record: Record, ttl: int | None) -> bool:
         """See insert()."""
@@ -165,9 +168,9 @@ class Backend(ABC):
         """See scan()."""
         return await asyncio.to_thread(self.scan, limit, cursor)
 
-    async def apurge(self) -> int:
+    async def apurge(self, cursor: str | None = None) -> Purged:
         """See purge()."""
-        return await asyncio.to_thread(self.purge)
+        return await asyncio.to_thread(self.purge, cursor)
 
 
 METHODS = sorted(Backend.__abstractmethods__ | {"now"})

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from .. import codec
 from ..codec import Change, Place, Record
 from . import base, directory, documents
-from .base import SAMPLE, Backend, Found, Listing, Outcome, Scan
+from .base import SAMPLE, Backend, Found, Listing, Outcome, Purged, Scan
 from .directory import DIRECTORY_MODE, TRASH, Directory, names, typed_errors
 
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"([0-9a-f]{32})\.json")
 SWEEP = 100  # expired documents that one list() removes
-SCAN_DIRECTORIES = 1000  # that one scan() looks at
+SCAN_DIRECTORIES = 1000  # that one scan(), or purge(), looks at
 
 
 class JSONBackend(Backend):
@@ -147,21 +147,25 @@ class JSONBackend(Backend):
                 cursor = locator
         return found, None
 
-    def purge(self) -> int:
+    def purge(self, cursor: str | None = None) -> Purged:
         self.directory.prepare()
-        removed, now = 0, self.now()
+        removed: list[tuple[Place, Record]] = []
+        now = self.now()
         with typed_errors:
             for grave in names(self.path / TRASH):
                 # Left by a process that died between the rename and the removal.
                 shutil.rmtree(self.path / TRASH / grave, ignore_errors=True)
-            for locator in self._locators():
+            for looked, locator in enumerate(self._locators(after=cursor or "")):
+                if looked == SCAN_DIRECTORIES:
+                    return removed, cursor
                 for field in self._fields(locator):
                     record = self._skim(place := Place(locator, field))
-                    if record is not None and base.expired(record, now):
-                        removed += self._sweep(place)
+                    if record is not None and base.expired(record, now) and self._sweep(place):
+                        removed.append((place, record._replace(body=b"")))
                 with self.directory.locked(locator):
                     self._remove_temporary(locator)
-        return removed
+                cursor = locator
+        return removed, None
 
     # Documents
 

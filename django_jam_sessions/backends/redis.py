@@ -13,7 +13,7 @@ from .. import codec
 from ..codec import Change, Place, Record
 from ..steps import Steps, arun, run
 from . import scripts
-from .base import SAMPLE, Backend, Found, Listing, Outcome, Scan
+from .base import SAMPLE, Backend, Found, Listing, Outcome, Purged, Scan
 from .clients import Factory, client_factory
 from .lines import Argument, Reply
 from .scripts import Script
@@ -25,6 +25,7 @@ Call = tuple[Script, str, Sequence[Argument]]
 """What Transport.script() takes."""
 
 NO_ISSUER = b"\0"
+PURGE_KEYS = 1000  # that one purge() looks at, or as many as SCAN comes to
 GONE = 1  # what stands for a removal that a lost reply leaves in doubt: any number but 0
 
 
@@ -245,24 +246,25 @@ class RedisBackend(Backend):
         names = {key.decode("ascii", "replace") for key in keys}  # SCAN may repeat itself
         return [key for key in names if codec.is_locator(key.removeprefix(self.prefix))], following
 
-    def purge(self) -> int:
-        return run(self.redis, self._purge())
+    def purge(self, cursor: str | None = None) -> Purged:
+        return run(self.redis, self._purge(cursor or ""))
 
-    async def apurge(self) -> int:
-        return await arun(self.redis, self._purge())
+    async def apurge(self, cursor: str | None = None) -> Purged:
+        return await arun(self.redis, self._purge(cursor or ""))
 
-    def _purge(self) -> Steps[int]:
-        removed, cursor = 0, ""
-        while True:
-            keys, cursor = yield from self._locators(1000, cursor)
-            replies = yield "many", scripts.PURGE, keys, ("0",)
-            for key, (position, count) in zip(keys, replies, strict=True):
-                removed += count
-                while int(position):
-                    position, count = yield "script", scripts.PURGE, key, (position,)
-                    removed += count
-            if not cursor:
-                return removed
+    def _purge(self, cursor: str) -> Steps[Purged]:
+        removed: list[tuple[Place, Record]] = []
+        keys, following = yield from self._locators(PURGE_KEYS, cursor)
+        replies = yield "many", scripts.PURGE, keys, ("0",)
+        for key, reply in zip(keys, replies, strict=True):
+            locator = key.removeprefix(self.prefix)
+            while True:
+                page, position = _listed(locator, reply)
+                removed += [(Place(locator, field), record) for field, record in page]
+                if position is None:
+                    break
+                reply = yield "script", scripts.PURGE, key, (position,)
+        return removed, following or None
 
 
 def _clock() -> int:

@@ -32,6 +32,11 @@ local function alive(value, issuer)
   if not value or #value < 40 or dead(value) then return false end
   return issuer == '' or string.sub(value, 2, 2) == issuer
 end""",
+    "bodiless(": """
+local function bodiless(value)
+  if #value < 40 then return value end
+  return string.sub(value, 1, 40 + struct.unpack('>I2', value, 39))
+end""",
     "until_(": """
 local function until_(ttl)
   if ttl == '' then return 0 end
@@ -198,8 +203,7 @@ repeat
     elseif not met[field] then
       met[field] = true
       found[#found + 1] = field
-      if #value >= 40 then value = string.sub(value, 1, 40 + struct.unpack('>I2', value, 39)) end
-      found[#found + 1] = value
+      found[#found + 1] = bodiless(value)
     end
   end
 until cursor == '0' or #found >= 2 * limit
@@ -218,12 +222,16 @@ end
 return alive
 """)
 
-# ARGV: cursor. Replies with the next cursor and the number removed.
+# ARGV: cursor. Replies as LIST, with what was removed.
 PURGE = _script("""
 local page = redis.call('HSCAN', key, ARGV[1], 'COUNT', 1000)
-local removed = 0
+local removed = {}
 for i = 1, #page[2], 2 do
-  if dead(page[2][i + 1]) then removed = removed + redis.call('HDEL', key, page[2][i]) end
+  local field, value = page[2][i], page[2][i + 1]
+  if dead(value) and redis.call('HDEL', key, field) == 1 then
+    removed[#removed + 1] = field
+    removed[#removed + 1] = bodiless(value)
+  end
 end
 return {page[1], removed}
 """)
