@@ -4,6 +4,7 @@ from .configured import sessions
 from .exceptions import (
     JamSessionsError,
     SessionDataTooLarge,
+    SessionLimitReached,
     SessionNotFoundError,
     SessionStoreUnavailable,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Page",
     "SessionDataTooLarge",
     "SessionInfo",
+    "SessionLimitReached",
     "SessionModule",
     "SessionNotFoundError",
     "SessionStoreUnavailable",

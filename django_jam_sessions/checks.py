@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from . import backends
 from .conf import NAMES, conf
+from .policy import END_OLDEST, check_limit_policy, check_ttl
 from .receivers import ENGINE
 from .sealing import parse_secrets
 
@@ -119,6 +120,15 @@ def _check_max_data_bytes(given: dict[str, Any]) -> None:
     conf.max_data_bytes  # noqa: B018 - raises
 
 
+def _check_absolute_ttl(given: dict[str, Any]) -> None:
+    check_ttl(given.get("ABSOLUTE_TTL"), "absolute_ttl")
+
+
+def _check_limit(given: dict[str, Any]) -> None:
+    conf.max_sessions_per_key  # noqa: B018 - raises
+    check_limit_policy(given.get("LIMIT_POLICY", END_OLDEST))
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E003": _check_redis,
     "jam_sessions.E004": _check_secret,
@@ -132,6 +142,8 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E012": _check_password_change,
     "jam_sessions.E013": _check_reauthenticate,
     "jam_sessions.E014": _check_max_data_bytes,
+    "jam_sessions.E015": _check_absolute_ttl,
+    "jam_sessions.E016": _check_limit,
 }
 
 

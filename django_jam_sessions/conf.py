@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from .policy import MaxSessions, check_max_bytes, check_max_sessions, check_ttl
 from .sealing import secrets_from_django
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ NAMES = (
     "REDIS_URI",
     "SESSIONS_PATH",
     "SESSION_TTL",
+    "ABSOLUTE_TTL",
+    "MAX_SESSIONS_PER_KEY",
+    "LIMIT_POLICY",
     "JSON_PATH",
     "CUSTOM_MODULE",
     "MAX_DATA_BYTES",
@@ -74,6 +78,12 @@ class Conf:
         """Seconds; None where Django's own settings rule."""
         ttl = self.given.get("SESSION_TTL")
         return None if ttl is None else check_ttl(ttl)
+
+    @property
+    def max_sessions_per_key(self) -> MaxSessions:
+        value = self.given.get("MAX_SESSIONS_PER_KEY")
+        is_path = isinstance(value, str)
+        return check_max_sessions(self._callable("MAX_SESSIONS_PER_KEY") if is_path else value)
 
     @property
     def max_data_bytes(self) -> float:
@@ -130,6 +140,8 @@ class Conf:
             given["session_ttl"] = settings.SESSION_COOKIE_AGE
         if given.pop("id_factory", None) is not None:
             given["id_factory"] = self.id_factory
+        if "max_sessions_per_key" in given:
+            given["max_sessions_per_key"] = self.max_sessions_per_key
         if isinstance(given.get("redis_uri"), str) and "://" not in given["redis_uri"]:
             given["redis_uri"] = self._callable("REDIS_URI")
         return given
@@ -165,23 +177,6 @@ class Conf:
         if not callable(value):
             raise ImproperlyConfigured("JAM_SESSIONS[%r] can't be called." % name)
         return value
-
-
-def check_ttl(ttl: Any, name: str = "session_ttl") -> float | None:
-    """``ttl`` where it is a number of seconds or None; raises ImproperlyConfigured."""
-    is_number = isinstance(ttl, int | float) and not isinstance(ttl, bool)
-    if ttl is None or (is_number and 0 < ttl < math.inf):
-        return ttl  # type: ignore[no-any-return]  # narrowed by is_number
-    raise ImproperlyConfigured("%s must be a number of seconds above 0, or None." % name)
-
-
-def check_max_bytes(size: Any) -> float:
-    """``size``, infinity for None; raises ImproperlyConfigured for what is no number of bytes."""
-    if size is None:
-        return math.inf
-    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
-        return size
-    raise ImproperlyConfigured("max_data_bytes must be a number of bytes above 0, or None.")
 
 
 conf = Conf()

@@ -28,7 +28,7 @@ from . import signals
 from .codec import ENGINE, Issued, handle_of, issue, place_of
 from .configured import configured
 from .devices import ClientInfo, client_info
-from .exceptions import SessionDataTooLarge, SessionStoreUnavailable
+from .exceptions import SessionDataTooLarge, SessionLimitReached, SessionStoreUnavailable
 from .infos import Meta, SessionInfo, Stored
 from .merge import merge
 from .signals import session_ended
@@ -216,6 +216,9 @@ class SessionStore(SessionBase):
         except SessionStoreUnavailable as error:
             self._failure = error
             raise
+        except SessionLimitReached:
+            self._stay_as_stored()
+            raise
 
     async def _arun(self, steps: Steps[T]) -> T:
         if self._failure is not None:
@@ -225,6 +228,16 @@ class SessionStore(SessionBase):
         except SessionStoreUnavailable as error:
             self._failure = error
             raise
+        except SessionLimitReached:
+            self._stay_as_stored()
+            raise
+
+    def _stay_as_stored(self) -> None:
+        """What was to be somebody's, and was refused, is what it was before: anonymous."""
+        stored = self._stored
+        self._session_cache = {} if stored is None else self._loads(stored) or {}
+        self._allocated = None
+        self.modified = stored is not None  # login() gave it another id: the cookie is to follow
 
     def _failed_before(self, failure: SessionStoreUnavailable) -> SessionStoreUnavailable:
         """A store lives for one request: once it failed, nothing of that request waits again."""
@@ -329,9 +342,9 @@ class SessionStore(SessionBase):
     ) -> Steps[tuple[bool, Stored | None]]:
         """Whether it was written, and what is stored now."""
         body, ttl, owner = self._body(data, stored), self._ttl(data), self._owner(data)
-        if cycle or (owner is not None and self._is_new(owner)):
+        is_sign_in = owner is not None and self._is_new(owner)
+        if cycle or is_sign_in:
             issued = self._next_id(stored, owner)
-            is_sign_in = owner is not None and self._owner_stored is None
             client = None if is_sign_in else self._operations.meta(stored).client
             client = client or self._client()
             return (

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
@@ -23,9 +22,8 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
 from .client import describe
+from .current import current_request
 from .exceptions import SessionStoreUnavailable
-
-current_request: ContextVar[HttpRequest | None] = ContextVar("current_request", default=None)
 
 
 @contextmanager

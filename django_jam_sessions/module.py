@@ -12,11 +12,12 @@ from django.dispatch import Signal
 
 from . import signals
 from .backends import build
-from .codec import MODULE, place_of, place_of_handle
-from .conf import MAX_DATA_BYTES, check_max_bytes, check_ttl, conf
+from .codec import MODULE, Place, place_of, place_of_handle
+from .conf import MAX_DATA_BYTES, conf
 from .exceptions import SessionDataTooLarge, SessionNotFoundError
 from .infos import KeyInfo, Meta, SessionInfo, check_key
 from .operations import Operations
+from .policy import POLICY, check_max_bytes, check_ttl, policy
 from .sealing import Cipher, Plain, Sealed, parse_secrets
 from .serialization import serialize
 from .signals import CLEARED, LOGOUT, REVOKED, session_ended, session_reworked
@@ -83,30 +84,31 @@ class SessionSteps:
     def delete(self, session_id: str) -> Steps[None]:
         key = yield from self._key_of(session_id, session_ended)
         _found((yield from self.operations.delete(session_id, MODULE)))
-        yield from signals.ended(key, place_of(session_id), LOGOUT)
+        yield from signals.ended(key, _place(session_id), LOGOUT)
 
     def rework(self, session_id: str) -> Steps[str]:
         key = yield from self._key_of(session_id, session_reworked)
         new_id = yield from self.operations.rework(session_id, MODULE, self.id_factory)
         if new_id is None:
             raise _not_found()
-        old, new = place_of(session_id), place_of(new_id)
-        if old is not None and new is not None:
-            yield from signals.reworked(key, new, old)
+        yield from signals.reworked(key, _place(new_id), _place(session_id))
         return new_id
 
     def clear(self, session_key: str) -> Steps[None]:
         _found((yield from self.operations.clear(session_key)), "This key has no sessions.")
-        yield from signals.ended(session_key, None, CLEARED)
+        locator, *_ = self.operations.cipher.locators(session_key)
+        yield from signals.ended(session_key, locator, CLEARED)
 
     def clear_others(self, session_id: str) -> Steps[None]:
         key = yield from self._key_of(session_id, session_ended)
         _found((yield from self.operations.clear_others(session_id)))
-        yield from signals.ended(key, None, CLEARED)
+        yield from signals.ended(key, _place(session_id).locator, CLEARED)
 
     def end(self, session_key: str, handle: str) -> Steps[None]:
         _found((yield from self.operations.end(session_key, handle)))
-        yield from signals.ended(session_key, place_of_handle(handle), REVOKED)
+        place = place_of_handle(handle)
+        if place is not None:
+            yield from signals.ended(session_key, place, REVOKED)
 
     def _key_of(self, session_id: str, signal: Signal) -> Steps[str | None]:
         """The session key for a signal: it takes a look at the store, so only where somebody
@@ -209,9 +211,11 @@ class SessionModule:
     ``session_aes_secret`` may be 32 bytes, urlsafe base64 of such, several of these separated by
     commas, or a sequence: the first seals, all open. Left out, secrets are derived from Django's
     SECRET_KEY and SECRET_KEY_FALLBACKS. ``module_kwargs``: ``redis_uri``, ``sessions_path``,
-    ``session_ttl`` (seconds since the last write, None for no end), ``max_data_bytes`` (of a
-    session's data as JSON, None for no limit), ``json_path``, ``custom_module``, and for a custom
-    backend what its class takes.
+    ``session_ttl`` (seconds since the last write, None for no end), ``absolute_ttl`` (seconds since
+    create(), None for no end), ``max_sessions_per_key`` (a number, a function of the session key
+    that returns one, or None for no limit), ``limit_policy`` (``"end_oldest"``, or ``"refuse"``),
+    ``max_data_bytes`` (of a session's data as JSON, None for no limit), ``json_path``,
+    ``custom_module``, and for a custom backend what its class takes.
 
     Raises TypeError for an argument that nobody knows, ImproperlyConfigured for a wrong one.
     Methods raise SessionStoreUnavailable where the store does not answer.
@@ -229,7 +233,8 @@ class SessionModule:
         max_bytes = check_max_bytes(module_kwargs.pop("max_data_bytes", MAX_DATA_BYTES))
         if not callable(id_factory):
             raise ImproperlyConfigured("id_factory must be a function that returns a str.")
-        self.operations = Operations(_cipher(is_session_crypt, session_aes_secret))
+        limits = policy(*(module_kwargs.pop(name, value) for name, value in POLICY.items()))
+        self.operations = Operations(_cipher(is_session_crypt, session_aes_secret), limits)
         if sessions_type == "json" and not module_kwargs.get("json_path"):
             module_kwargs["json_path"] = conf.json_path()
         self.backend = build(sessions_type, module_kwargs)
@@ -240,7 +245,8 @@ class SessionModule:
         """Store a new session under ``session_key`` and return its id.
 
         Raises TypeError, naming the key, for data that JSON can't hold, SessionDataTooLarge for
-        more than ``max_data_bytes`` of it; nothing is stored then.
+        more than ``max_data_bytes`` of it, SessionLimitReached where the key may not have one more;
+        nothing is stored then.
         """
         return await arun(self.backend, self._steps.create(session_key, data))
 
@@ -327,6 +333,14 @@ def _cipher(is_session_crypt: bool, secret: bytes | str | Sequence[bytes | str] 
     if not is_session_crypt:
         return Plain()
     return Sealed(conf.secrets() if secret is None else parse_secrets(secret))
+
+
+def _place(session_id: str) -> Place:
+    """The place of an id that was found."""
+    place = place_of(session_id)
+    if place is None:
+        raise _not_found()
+    return place
 
 
 def _check_limit(limit: int) -> None:

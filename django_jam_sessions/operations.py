@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Sequence
 
 from . import codec, signals
-from .backends.base import Outcome
+from .backends.base import Inserted, Limit, Outcome
 from .codec import Issued, Place, Record
+from .exceptions import SessionLimitReached
 from .infos import KeyInfo, Meta, SessionInfo, Stored, check_key, meta_text, to_datetime
 from .opener import Opener, log_unusable
-from .sealing import UnreadableError
-from .signals import EXPIRED, session_ended
+from .policy import Policy
+from .sealing import Cipher, UnreadableError
+from .signals import EXPIRED, LIMIT, session_ended
 from .steps import Steps
 
 _CURSOR = re.compile(r"[0-9A-Za-z.-]{1,64}")
@@ -26,6 +28,10 @@ Written = tuple[bool, Stored | None]
 
 
 class Operations(Opener):
+    def __init__(self, cipher: Cipher, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
+        super().__init__(cipher)
+        self.policy = policy
+
     # One session
 
     def issue(
@@ -49,11 +55,14 @@ class Operations(Opener):
     def create(
         self, issued: Issued, meta: Meta, body: bytes, ttl: int | None
     ) -> Steps[Stored | None]:
-        """The new session; None where the id is taken."""
+        """The new session; None where the id is taken. Raises SessionLimitReached."""
         session_id, place = issued
         now = yield ("now",)
-        record = self._sealed(place, meta, body, now)
-        done = yield "insert", place, record, ttl
+        record = self._sealed(place, meta, body, now, self.policy.absolute(meta.session_key, now))
+        limit = yield from self._limit(meta.session_key)
+        done = yield "insert", place, record, ttl, *limit
+        if done is not True:
+            done = yield from self._made_room(meta.session_key, place, done)
         return Stored(session_id, place, record, body) if done else None
 
     def replace(
@@ -110,14 +119,61 @@ class Operations(Opener):
         *,
         is_sign_in: bool = False,
     ) -> Steps[Written]:
-        """Give a session a new id, and a new body. It stays as old as it is, but for a sign-in."""
+        """Give a session a new id, and a new body. It stays as old as it is, but for a sign-in,
+        which is a new session of its key: raises SessionLimitReached."""
         new_id, target = issued
-        created = (yield ("now",)) if is_sign_in else stored.record.created
-        record = self._sealed(target, meta, body, created, stored.record.absolute)
-        outcome = yield "move", stored.place, target, record, stored.record.version, ttl
+        created, absolute = stored.record.created, stored.record.absolute
+        limit: tuple[Limit, ...] = ()
+        if is_sign_in:
+            created = yield ("now",)
+            absolute = self.policy.absolute(meta.session_key, created)
+            limit = yield from self._limit(meta.session_key)
+        record = self._sealed(target, meta, body, created, absolute)
+        version = stored.record.version
+        outcome = yield "move", stored.place, target, record, version, ttl, *limit
+        if outcome is None or isinstance(outcome, list):
+            outcome = yield from self._made_room(meta.session_key, target, outcome)
         if outcome is True:
             return True, Stored(new_id, target, record, body)
         return self._refused(stored, outcome)
+
+    def _limit(self, session_key: str | None) -> Steps[tuple[Limit, ...]]:
+        """The last argument of insert() and move(), none without a limit.
+
+        Nobody adds to what older secrets seal: what is held there is taken from the limit, and the
+        oldest of it gives way first.
+        """
+        limit = self.policy.limit(session_key)
+        if limit is None or session_key is None:
+            return ()
+        here, *older = self.cipher.locators(session_key)
+        elders: list[tuple[int, Place]] = []
+        for locator in older:
+            cursor = None
+            while True:
+                page, cursor = yield "list", locator, limit.sessions, cursor
+                elders += [(record.created, Place(locator, field)) for field, record in page]
+                if cursor is None:
+                    break
+        if elders and limit.ends_oldest:
+            elders.sort(reverse=True)
+            held = yield "count", here
+            while elders and held + len(elders) >= limit.sessions:
+                _, place = elders.pop()
+                if (yield "remove", place):
+                    yield from signals.ended(session_key, place, LIMIT)
+        return (limit._replace(sessions=limit.sessions - len(elders)),)
+
+    def _made_room(self, session_key: str | None, place: Place, done: Inserted) -> Steps[bool]:
+        """Whether it was stored; raises SessionLimitReached."""
+        if done is None:
+            signals.refused(place.locator, LIMIT)
+            raise SessionLimitReached
+        if isinstance(done, bool):
+            return done
+        for field in done:
+            yield from signals.ended(session_key, Place(place.locator, field), LIMIT)
+        return True
 
     def _refused(self, stored: Stored, outcome: Outcome) -> Written:
         if isinstance(outcome, Record):

@@ -16,8 +16,8 @@ from django.db.models.signals import post_delete, post_save
 
 from .conf import conf
 from .configured import sessions
+from .current import current_request
 from .exceptions import JamSessionsError, SessionNotFoundError
-from .middleware import current_request
 from .reauthentication import user_signed_in
 
 logger = logging.getLogger(__name__)

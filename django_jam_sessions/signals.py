@@ -6,17 +6,20 @@ harms nobody. ``sender`` is None.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from django.dispatch import Signal
 
+from . import audit
 from .codec import Place, handle_of
 from .steps import TELL
 
 LOGOUT = "logout"  # by whoever holds the id
 REVOKED = "revoked"  # by its handle
 CLEARED = "cleared"  # with others of its key
+LIMIT = "limit"  # to make room for another one of its key
 EXPIRED = "expired"  # and purge() removed it
 
 session_created = Signal()
@@ -28,28 +31,38 @@ session_reworked = Signal()
 
 session_ended = Signal()
 """``session_key``, ``handle`` (None: all of the key's, or all but one), ``reason``: one of
-``"logout"``, ``"revoked"``, ``"cleared"``, ``"expired"``. Expired are those that purge() removes,
-as clearsessions does; of what a store drops by itself before that, nobody is told."""
+``"logout"``, ``"revoked"``, ``"cleared"``, ``"limit"``, ``"expired"``. Expired are those that
+purge() removes, as clearsessions does; of what a store drops before that, nobody is told."""
 
 
 Told = Sequence[tuple[Any, ...]]
-"""Steps, to be yielded from: none where nobody listens."""
+"""Steps, to be yielded from: none where nobody listens. The audit log is told right away."""
 
 
 def created(session_key: str | None, place: Place) -> Told:
+    audit.note("created", place)
     return _told(session_created, session_key, place) if session_created.receivers else ()
 
 
 def reworked(session_key: str | None, place: Place, old: Place) -> Told:
+    audit.note("reworked", place, "from %s" % _handle(old))
     if not session_reworked.receivers:
         return ()
     return _told(session_reworked, session_key, place, old_handle=_handle(old))
 
 
-def ended(session_key: str | None, place: Place | None, reason: str) -> Told:
+def ended(session_key: str | None, place: Place | str, reason: str) -> Told:
+    """``place`` is a locator where all that live there were ended, or all but one."""
+    audit.note("ended", place, reason)
     if not session_ended.receivers:
         return ()
-    return _told(session_ended, session_key, place, reason=reason)
+    one = None if isinstance(place, str) else place
+    return _told(session_ended, session_key, one, reason=reason)
+
+
+def refused(locator: str, reason: str) -> None:
+    """The audit log alone is told: nothing happened."""
+    audit.note("refused", locator, reason, logging.WARNING)
 
 
 def _told(signal: Signal, session_key: str | None, place: Place | None, **details: Any) -> Told:

@@ -16,6 +16,8 @@ from django_jam_sessions.backends.base import (
     SAMPLE,
     Backend,
     Found,
+    Inserted,
+    Limit,
     Listing,
     Outcome,
     Purged,
@@ -35,13 +37,17 @@ class SQLiteBackend(Backend):
         self.path = sqlite_path
         self._has_table = False
 
-    def insert(self, place: Place, record: Record, ttl: int | None) -> bool:
+    def insert(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
+    ) -> Inserted:
         with self._transaction() as cursor:
             stored = self._stored(cursor, place)
             if stored is not None:
                 return stored.version == record.version
-            self._write(cursor, place, base.stamped(record, ttl, self.now()))
-            return True
+            room = self._make_room(cursor, place.locator, limit)
+            if room is not None:
+                self._write(cursor, place, base.stamped(record, ttl, self.now()))
+            return room
 
     def fetch(self, place: Place) -> Record | None:
         with self._transaction(READ) as cursor:
@@ -77,7 +83,8 @@ class SQLiteBackend(Backend):
         record: Record | bytes,
         expected: bytes | None,
         ttl: int | None,
-    ) -> Outcome:
+        limit: Limit | None = None,
+    ) -> Inserted | Record:
         version = record if isinstance(record, bytes) else record.version
         with self._transaction() as cursor:
             there = self._stored(cursor, target)
@@ -91,9 +98,11 @@ class SQLiteBackend(Backend):
                 moved = stored._replace(version=record)
             else:
                 moved = base.stamped(record, ttl, self.now())
-            self._write(cursor, target, moved)
-            self._delete(cursor, source)
-            return True
+            room = self._make_room(cursor, target.locator, limit)
+            if room is not None:
+                self._write(cursor, target, moved)
+                self._delete(cursor, source)
+            return room
 
     def remove(self, place: Place) -> bool:
         with self._transaction() as cursor:
@@ -185,6 +194,20 @@ class SQLiteBackend(Backend):
                 "expires INTEGER, absolute INTEGER, PRIMARY KEY (locator, field))"
             )
             self._has_table = True
+
+    def _make_room(self, cursor: sqlite3.Cursor, locator: str, limit: Limit | None) -> Inserted:
+        """What insert() returns where the place is free."""
+        if limit is None:
+            return True
+        cursor.execute(
+            "SELECT field, record FROM sessions WHERE locator = :locator AND NOT %s" % EXPIRED,
+            {"locator": locator, "now": self.now()},
+        )
+        held = [(field, codec.unpack(value)) for field, value in cursor.fetchall()]
+        leaving = base.leaving([(field, each) for field, each in held if each], limit)
+        for field in leaving or ():
+            self._delete(cursor, Place(locator, field))
+        return True if leaving == [] else leaving
 
     def _live(self, cursor: sqlite3.Cursor, place: Place) -> Record | None:
         return base.live(self._stored(cursor, place), place, self.now())

@@ -79,6 +79,12 @@ class NoBackend:
         ({"MAX_DATA_BYTES": 0}, "E014", "above 0"),
         ({"MAX_DATA_BYTES": True}, "E014", "number of bytes"),
         ({"MAX_DATA_BYTES": "1 MB"}, "E014", "number of bytes"),
+        ({"ABSOLUTE_TTL": 0}, "E015", "absolute_ttl"),
+        ({"ABSOLUTE_TTL": "1h"}, "E015", "number of seconds"),
+        ({"MAX_SESSIONS_PER_KEY": 0}, "E016", "above 0"),
+        ({"MAX_SESSIONS_PER_KEY": True}, "E016", "a number"),
+        ({"MAX_SESSIONS_PER_KEY": "no.such.path"}, "E016", "dotted path"),
+        ({"LIMIT_POLICY": "end_newest"}, "E016", "'end_oldest' or 'refuse'"),
     ],
 )
 def test_a_mistake_is_an_error(
@@ -212,6 +218,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 19
+    assert len(found) == 21
     for check_id in found:
         assert check_id in text

@@ -60,8 +60,15 @@ LAYERS = {
     "devices": set(),
     "infos": {"codec", "sealing", "backends", "devices"},
     "opener": {"codec", "sealing", "backends", "infos"},
-    "operations": {"codec", "sealing", "steps", "backends", "infos", "opener"},
-    "conf": {"sealing"},
+    "policy": {"backends"},
+    "current": set(),
+    "audit": {"codec", "current"},
+    "signals": {"audit", "codec", "steps"},
+    "operations": {
+        *("codec", "sealing", "steps", "backends", "exceptions"),
+        *("infos", "opener", "policy", "signals"),
+    },
+    "conf": {"sealing", "policy"},
 }
 
 

@@ -10,6 +10,8 @@ import asyncio
 import dataclasses
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from ..codec import PLAIN, Change, Place, Record
 
@@ -26,6 +28,21 @@ class Found:
 
 
 SAMPLE = 100  # sessions per locator that scan() reads
+
+
+class Limit(NamedTuple):
+    """How many live records a locator may hold, and what gives way to one more."""
+
+    sessions: int
+    ends_oldest: bool  # the ones that were created first go; else the new one is refused
+
+
+Leaving = list[bytes] | None
+"""The fields that must go before a locator's live records are one more; None: that is refused."""
+
+Inserted = bool | list[bytes] | None
+"""True: stored. A list: stored, and these fields had to go for it. False: the place is taken. None:
+refused by the limit. In the last two cases nothing is stored or removed."""
 
 Outcome = bool | Record
 """True: done. False: no such live record. A Record: what is stored there instead, nothing done."""
@@ -51,8 +68,10 @@ class Backend(ABC):
         return self.now()
 
     @abstractmethod
-    def insert(self, place: Place, record: Record, ttl: int | None) -> bool:
-        """Store a new record; False, and nothing stored, where the place is taken."""
+    def insert(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
+    ) -> Inserted:
+        """Store a new record, in one step with what the limit asks for."""
 
     @abstractmethod
     def fetch(self, place: Place) -> Record | None:
@@ -83,8 +102,11 @@ class Backend(ABC):
         record: Record | bytes,
         expected: bytes | None,
         ttl: int | None,
-    ) -> Outcome:
+        limit: Limit | None = None,
+    ) -> Inserted | Record:
         """Store ``record`` at ``target`` and remove the one at ``source``, as replace() would.
+
+        A limit is given where the locators differ, and holds for the target's, as in insert().
 
         Within one locator it is one atomic step. Between two it inserts, then removes, and where
         that fails takes the insert back. ``bytes`` are a version: the stored record goes over
@@ -117,9 +139,11 @@ class Backend(ABC):
     def purge(self, cursor: str | None = None) -> Purged:
         """Remove a page, bounded by work, of what has expired."""
 
-    async def ainsert(self, place: Place, record: Record, ttl: int | None) -> bool:
+    async def ainsert(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
+    ) -> Inserted:
         """See insert()."""
-        return await asyncio.to_thread(self.insert, place, record, ttl)
+        return await asyncio.to_thread(self.insert, place, record, ttl, limit)
 
     async def afetch(self, place: Place) -> Record | None:
         """See fetch()."""
@@ -144,9 +168,10 @@ class Backend(ABC):
         record: Record | bytes,
         expected: bytes | None,
         ttl: int | None,
-    ) -> Outcome:
+        limit: Limit | None = None,
+    ) -> Inserted | Record:
         """See move()."""
-        return await asyncio.to_thread(self.move, source, target, record, expected, ttl)
+        return await asyncio.to_thread(self.move, source, target, record, expected, ttl, limit)
 
     async def aremove(self, place: Place) -> bool:
         """See remove()."""
@@ -195,6 +220,15 @@ def stamped(record: Record, ttl: int | None, now: int) -> Record:
 
 def expiry(ttl: int | None, now: int) -> int:
     return 0 if ttl is None else max(1, min(now + ttl, MAX_TIME))
+
+
+def leaving(held: Iterable[tuple[bytes, Record]], limit: Limit) -> Leaving:
+    """``held`` are the live records."""
+    oldest = sorted((record.created, field) for field, record in held)
+    surplus = max(0, len(oldest) + 1 - limit.sessions)
+    if surplus and not limit.ends_oldest:
+        return None
+    return [field for _, field in oldest[:surplus]]
 
 
 def refused(

@@ -11,12 +11,23 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .. import codec
 from ..codec import Change, Place, Record
 from . import base, directory, documents
-from .base import SAMPLE, Backend, Found, Listing, Outcome, Purged, Scan
+from .base import (
+    SAMPLE,
+    Backend,
+    Found,
+    Inserted,
+    Leaving,
+    Limit,
+    Listing,
+    Outcome,
+    Purged,
+    Scan,
+)
 from .directory import DIRECTORY_MODE, TRASH, Directory, names, typed_errors
 
 logger = logging.getLogger(__name__)
@@ -33,13 +44,17 @@ class JSONBackend(Backend):
 
     # The contract
 
-    def insert(self, place: Place, record: Record, ttl: int | None) -> bool:
+    def insert(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
+    ) -> Inserted:
         with self.directory.locked(place.locator):
             stored = self._read(place)
             if stored is not None:
                 return stored.version == record.version
-            self._write(place, base.stamped(record, ttl, self.now()))
-            return True
+            leaving = self._leaving(place.locator, limit)
+            if leaving is not None:
+                self._write(place, base.stamped(record, ttl, self.now()))
+            return self._left(place.locator, leaving)
 
     def fetch(self, place: Place) -> Record | None:
         self.directory.prepare()
@@ -76,7 +91,8 @@ class JSONBackend(Backend):
         record: Record | bytes,
         expected: bytes | None,
         ttl: int | None,
-    ) -> Outcome:
+        limit: Limit | None = None,
+    ) -> Inserted | Record:
         version = record if isinstance(record, bytes) else record.version
         with self.directory.locked(source.locator, target.locator):
             there = self._read(target)
@@ -90,9 +106,11 @@ class JSONBackend(Backend):
                 moved = stored._replace(version=record)
             else:
                 moved = base.stamped(record, ttl, self.now())
-            self._write(target, moved)
-            self._remove(source)
-            return True
+            leaving = self._leaving(target.locator, limit)
+            if leaving is not None:
+                self._write(target, moved)
+                self._remove(source)
+            return self._left(target.locator, leaving)
 
     def remove(self, place: Place) -> bool:
         with self.directory.locked(place.locator):
@@ -201,6 +219,23 @@ class JSONBackend(Backend):
 
     def _remove(self, place: Place) -> bool:
         return directory.remove(self._file(place))
+
+    def _leaving(self, locator: str, limit: Limit | None) -> Leaving:
+        """What base.leaving() says; the caller holds the lock."""
+        if limit is None:
+            return []
+        now = self.now()
+        held: Sequence[tuple[bytes, Record]] = [
+            (field, record)
+            for field in self._fields(locator)
+            if (record := self._skim(Place(locator, field))) and not base.expired(record, now)
+        ]
+        return base.leaving(held, limit)
+
+    def _left(self, locator: str, leaving: Leaving) -> Inserted:
+        for field in leaving or ():
+            self._remove(Place(locator, field))
+        return True if leaving == [] else leaving
 
     def _sweep(self, place: Place) -> bool:
         with self.directory.locked(place.locator):

@@ -13,7 +13,17 @@ from .. import codec
 from ..codec import Change, Place, Record
 from ..steps import Steps, arun, run
 from . import scripts
-from .base import SAMPLE, Backend, Found, Listing, Outcome, Purged, Scan
+from .base import (
+    SAMPLE,
+    Backend,
+    Found,
+    Inserted,
+    Limit,
+    Listing,
+    Outcome,
+    Purged,
+    Scan,
+)
 from .clients import Factory, client_factory
 from .lines import Argument, Reply
 from .scripts import Script
@@ -67,16 +77,27 @@ class RedisBackend(Backend):
 
     # The contract. Each pair: the arguments, one call, and what its reply means.
 
-    def insert(self, place: Place, record: Record, ttl: int | None) -> bool:
-        return self._done(self.redis.script(*self._insert(place, record, ttl)))
+    def insert(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
+    ) -> Inserted:
+        return self._inserted(self.redis.script(*self._insert(place, record, ttl, limit)))
 
-    async def ainsert(self, place: Place, record: Record, ttl: int | None) -> bool:
-        return self._done(await self.redis.ascript(*self._insert(place, record, ttl)))
+    async def ainsert(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
+    ) -> Inserted:
+        return self._inserted(await self.redis.ascript(*self._insert(place, record, ttl, limit)))
 
-    def _insert(self, place: Place, record: Record, ttl: int | None) -> Call:
+    def _insert(self, place: Place, record: Record, ttl: int | None, limit: Limit | None) -> Call:
         before, between, meta, body = codec.parts(record)
-        arguments = (place.field, before, between, meta + body, _optional(ttl))
+        room: tuple[int, ...] = () if limit is None else (limit.sessions, int(limit.ends_oldest))
+        arguments = (place.field, before, between, meta + body, _optional(ttl), *room)
         return scripts.INSERT, self.prefix + place.locator, arguments
+
+    def _inserted(self, reply: Reply) -> Inserted:
+        if isinstance(reply, list):
+            now, *gone = reply
+            return gone if self._done(now) else False
+        return None if reply == scripts.NO_ROOM else self._done(reply)
 
     def fetch(self, place: Place) -> Record | None:
         return _fetched(place, self.redis.script(*self._fetch(place)))
@@ -131,8 +152,9 @@ class RedisBackend(Backend):
         record: Record | bytes,
         expected: bytes | None,
         ttl: int | None,
-    ) -> Outcome:
-        return run(self.redis, self._move(source, target, record, expected, ttl))
+        limit: Limit | None = None,
+    ) -> Inserted | Record:
+        return run(self.redis, self._move(source, target, record, expected, ttl, limit))
 
     async def amove(
         self,
@@ -141,8 +163,9 @@ class RedisBackend(Backend):
         record: Record | bytes,
         expected: bytes | None,
         ttl: int | None,
-    ) -> Outcome:
-        return await arun(self.redis, self._move(source, target, record, expected, ttl))
+        limit: Limit | None = None,
+    ) -> Inserted | Record:
+        return await arun(self.redis, self._move(source, target, record, expected, ttl, limit))
 
     def _move(
         self,
@@ -151,18 +174,21 @@ class RedisBackend(Backend):
         record: Record | bytes,
         expected: bytes | None,
         ttl: int | None,
-    ) -> Steps[Outcome]:
+        limit: Limit | None,
+    ) -> Steps[Inserted | Record]:
         if isinstance(record, bytes):
             return self._outcome((yield self._rename(source, target, record, expected, b"", ttl)))
         if source.locator == target.locator:
             value = codec.pack(record)
             call = self._rename(source, target, record.version, expected, value, ttl)
             return self._outcome((yield call))
-        if not self._done((yield "script", *self._insert(target, record, ttl))):
-            return False
+        inserted = self._inserted((yield "script", *self._insert(target, record, ttl, limit)))
+        if inserted is None or inserted is False:
+            return inserted
         outcome = self._outcome((yield "script", *self._remove(source, expected), GONE))
-        if outcome is not True:
-            yield "script", *self._remove(target), GONE
+        if outcome is True:
+            return inserted
+        yield "script", *self._remove(target), GONE
         return outcome
 
     def _rename(

@@ -61,6 +61,26 @@ local function store(field, value)
   redis.call('HSET', key, field, value)
   extend(left, field, struct.unpack('>I6I6', value, 15))
 end""",
+    # As base.leaving().
+    "leaving(": """
+local function leaving(limit, ends_oldest)
+  local gone, held = {}, {}
+  if redis.call('HLEN', key) < limit then return gone end
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local value = all[i + 1]
+    if #value >= 40 and not dead(value) then
+      local created = now
+      if string.byte(value) == 1 then created = struct.unpack('>I6', value, 27) end
+      held[#held + 1] = {created, all[i]}
+    end
+  end
+  if #held < limit then return gone end
+  if ends_oldest ~= '1' then return nil end
+  table.sort(held, function(a, b) return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2]) end)
+  for i = 1, math.min(#held, #held + 1 - limit) do gone[i] = held[i][2] end
+  return gone
+end""",
     "stamped(": """
 local function stamped(value, ttl)
   return string.sub(value, 1, 14) .. struct.pack('>I6', until_(ttl)) .. string.sub(value, 21, 32)
@@ -90,13 +110,21 @@ if value and dead(value) then return false end
 return value
 """)
 
-# ARGV: field, format to version, absolute and created, meta and body, ttl. Of eight inserts one,
-# by the random version, looks for expired records.
+NO_ROOM = -1  # what INSERT replies where the limit refuses
+
+# ARGV: field, format to version, absolute and created, meta and body, ttl, and where there is a
+# limit its number and whether the oldest go ('1'): who went comes after the time then. Of eight
+# inserts one, by the random version, looks for expired records.
 INSERT = _script("""
 local expires = until_(ARGV[5])
 local value = ARGV[2] .. struct.pack('>I6', expires) .. ARGV[3] .. struct.pack('>I6', now)
   .. ARGV[4]
 local left = redis.call('PTTL', key)
+local gone = {}
+if ARGV[6] and redis.call('HEXISTS', key, ARGV[1]) == 0 then
+  gone = leaving(tonumber(ARGV[6]), ARGV[7])
+  if not gone then return -1 end
+end
 if redis.call('HSETNX', key, ARGV[1], value) == 0 then
   local there = redis.call('HGET', key, ARGV[1])
   return string.sub(there, 7, 14) == string.sub(ARGV[2], 7, 14) and now or 0
@@ -107,8 +135,11 @@ if string.byte(ARGV[2], 7) % 8 == 0 then
     if some[i] ~= ARGV[1] and dead(some[i + 1]) then redis.call('HDEL', key, some[i]) end
   end
 end
+for _, field in ipairs(gone) do redis.call('HDEL', key, field) end
 extend(left, ARGV[1], expires, struct.unpack('>I6', ARGV[3]))
-return now
+if #gone == 0 then return now end
+table.insert(gone, 1, now)
+return gone
 """)
 
 # ARGV: field, head, ttl, body, new meta or none. The head is the issuer (zero for any), the secret
