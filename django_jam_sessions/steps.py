@@ -3,7 +3,8 @@
 Logic that needs several calls is a generator: it yields ``(method name, *arguments)`` and is sent
 what the call returned. run() makes the calls on a target; arun() awaits the target's twins, whose
 names begin with an ``a``. The logic itself does no I/O and knows of no event loop.
-``(TELL, signal, details)`` sends a signal of Django's instead.
+``(TELL, signal, details)`` sends a signal of Django's instead. ``(QUEUE, name, seconds)`` waits for
+its turn, which lasts to the end of the steps, and is sent whether it came.
 """
 
 from __future__ import annotations
@@ -11,34 +12,53 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, TypeVar
 
+from . import queues
+
 T = TypeVar("T")
 TELL = "tell"
+QUEUE = "queue"
 Steps = Generator[tuple[Any, ...], Any, T]
 
 
 def run(target: object, steps: Steps[T]) -> T:
+    turn = None
     try:
         step = next(steps)
         while True:
             if step[0] is TELL:
                 step[1].send_robust(None, **step[2])
                 step = next(steps)
+            elif step[0] is QUEUE:
+                is_mine = queues.join(*step[1:])
+                turn = step if is_mine else None
+                step = steps.send(is_mine)
             else:
                 step = steps.send(getattr(target, step[0])(*step[1:]))
     except StopIteration as done:
         result: T = done.value
         return result
+    finally:
+        if turn is not None:
+            queues.leave(turn[1])
 
 
 async def arun(target: object, steps: Steps[T]) -> T:
+    turn = None
     try:
         step = next(steps)
         while True:
             if step[0] is TELL:
                 await step[1].asend_robust(None, **step[2])
                 step = next(steps)
+            elif step[0] is QUEUE:
+                is_mine = await queues.ajoin(*step[1:])
+                turn = step if is_mine else None
+                step = steps.send(is_mine)
             else:
                 step = steps.send(await getattr(target, "a" + step[0])(*step[1:]))
     except StopIteration as done:
         result: T = done.value
         return result
+    finally:
+        if turn is not None:
+            queues.aleave(turn[1])

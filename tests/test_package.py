@@ -51,7 +51,8 @@ def test_the_metadata_says_what_is_needed() -> None:
 
 LAYERS = {
     "exceptions": set(),
-    "steps": set(),
+    "queues": set(),
+    "steps": {"queues"},
     "merge": set(),
     "codec": {"exceptions"},
     "sealing": {"codec"},
