@@ -20,8 +20,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 
-from django_jam_sessions import SessionNotFoundError, sessions
-from django_jam_sessions.configured import configured
+from django_jam_sessions import sessions
 from django_jam_sessions.engine import SessionStore
 
 pytestmark = [pytest.mark.usefixtures("jam_settings"), pytest.mark.django_db]
@@ -316,24 +315,3 @@ def test_other_keys_are_not_taken_for_users(
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
         ada.delete()
     assert callbacks == []
-
-
-def test_the_pages_of_the_test_project_end_sessions(ada: User, grace: User) -> None:
-    here, there = Client(), Client()
-    for client in (here, there, there):
-        client.force_login(ada)
-    handle = next(
-        info.handle
-        for info in sessions.sync.list(str(ada.pk), current=here.cookies[COOKIE].value)
-        if not info.is_current
-    )
-    stranger = Client()
-    stranger.force_login(grace)
-    assert stranger.post("/end/", {"handle": handle}).status_code == 404
-    assert here.post("/end/", {"handle": handle}).status_code == 302
-    assert here.post("/sign-out-others/").status_code == 302
-    assert count(ada) == 1
-    assert here.post("/sign-out-everywhere/").status_code == 302
-    assert "Not signed in" in here.get("/").content.decode()
-    with pytest.raises(SessionNotFoundError):
-        configured.current().sync.clear(str(ada.pk))
