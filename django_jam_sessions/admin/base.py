@@ -30,6 +30,7 @@ from ..models import Session
 Row = TypeVar("Row", bound=models.Model)
 
 PER_PAGE = 100
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Rows(QuerySet[Row]):
@@ -170,8 +171,14 @@ class StoreAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's takes none a
 
 
 def readable_time(moment: datetime) -> str:
-    """Text: unlike a datetime in a list it may wrap, which leaves room for other columns."""
-    return str(localize(localtime(moment)))
+    """Text that may wrap before the time of day, and nowhere else.
+
+    A datetime in a list may not wrap, which leaves other columns no room; and where any text may,
+    a narrow column has a line for each word.
+    """
+    local = localtime(moment)
+    text, time = (str(localize(each)).replace(" ", NO_BREAK) for each in (local, local.time()))
+    return text.replace(NO_BREAK + time, " " + time)
 
 
 def may(request: HttpRequest, what: str) -> bool:
