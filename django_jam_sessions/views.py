@@ -21,18 +21,19 @@ from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from . import reauthentication
-from .configured import sessions
+from .configured import configured, sessions
 from .engine import SessionStore
 from .exceptions import SessionNotFoundError
 from .forms import PasswordForm
 from .infos import SessionInfo
 from .module import Page
 from .receivers import key_of
+from .steps import arun
 
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 
@@ -45,7 +46,9 @@ def _page(allow: Callable[[View], View]) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         # Inside _signed_in(): with CSRF_USE_SESSIONS it must find the session loaded.
         guarded = _signed_in(csrf_protect(view))
-        return never_cache(sensitive_post_parameters("password")(allow(guarded)))
+        shielded = never_cache(sensitive_post_parameters("password")(allow(guarded)))
+        # Exempt from the middleware alone, whose refusals no decorator reaches to say no-store.
+        return csrf_exempt(shielded)
 
     return decorate
 
@@ -82,11 +85,13 @@ async def end(request: HttpRequest, handle: str) -> HttpResponse:
     session = _session(request)
     if handle == session.handle:
         return await _sign_out(request, _("You have signed out."))
-    if (question := await _question(request, _("End the session"))) is not None:
-        return question
     if session.owner is None:
         return await _not_found(request)
+    what = _("The following session will be ended:")
     try:
+        question = await _question(request, _("End the session"), what, handle)
+        if question is not None:
+            return question
         await sessions.end(session.owner, handle)
     except SessionNotFoundError:
         return await _not_found(request)
@@ -95,7 +100,8 @@ async def end(request: HttpRequest, handle: str) -> HttpResponse:
 
 @_page(require_POST)
 async def end_others(request: HttpRequest) -> HttpResponse:
-    if (question := await _question(request, _("End all other sessions"))) is not None:
+    what = _("All your sessions but this one will be ended.")
+    if (question := await _question(request, _("End all other sessions"), what)) is not None:
         return question
     try:
         await sessions.clear_others(request.session.session_key or "")
@@ -107,7 +113,8 @@ async def end_others(request: HttpRequest) -> HttpResponse:
 @_page(require_POST)
 async def end_all(request: HttpRequest) -> HttpResponse:
     """The others first: where the store fails, the user is still here to try again."""
-    if (question := await _question(request, _("End all sessions"))) is not None:
+    what = _("All your sessions will be ended, this one too. You will have to sign in again.")
+    if (question := await _question(request, _("End all sessions"), what)) is not None:
         return question
     owner = _session(request).owner
     if owner is not None:
@@ -127,11 +134,23 @@ async def _found(owner: str | None, cursor: str | None) -> Page[SessionInfo]:
     return await sessions.list(owner, limit=PAGE_LENGTH, cursor=cursor)
 
 
-async def _question(request: HttpRequest, action: str) -> HttpResponse | None:
+async def _info(owner: str | None, handle: str) -> SessionInfo:
+    """What is shown of one of the owner's sessions; raises SessionNotFoundError."""
+    module = configured.current()
+    found = await arun(module.backend, module.operations.find(handle))
+    if found is None or found[0].session_key != owner:
+        raise SessionNotFoundError("There is no such session.")
+    return found[0]
+
+
+async def _question(
+    request: HttpRequest, action: str, what: str, handle: str | None = None
+) -> HttpResponse | None:
     """The page that asks for the password, None where it need not be asked.
 
     It is the answer to the POST itself, and its form posts to the same URL: what was asked for is
-    done in the request that brings the password.
+    done in the request that brings the password. ``what`` says what that will be; with a handle
+    the page shows that session. Raises SessionNotFoundError.
     """
     if await reauthentication.is_recent(request.session):
         return None
@@ -141,7 +160,8 @@ async def _question(request: HttpRequest, action: str) -> HttpResponse | None:
         if await reauthentication.confirm(request, form.cleaned_data["password"]):
             return None
         form.add_error("password", _("That is not your password."))
-    context = {"form": form, "action": action, "username": username}
+    info = None if handle is None else await _info(_session(request).owner, handle)
+    context = {"form": form, "action": action, "what": what, "info": info, "username": username}
     return await _render(request, "password.html", context)
 
 

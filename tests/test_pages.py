@@ -199,7 +199,9 @@ def test_another_sites_post_is_refused(
     json_settings.CSRF_USE_SESSIONS = protection in ("in the session", "neither")
     browser = browse().sign_in(ada)
     browser.client.handler.enforce_csrf_checks = True
-    assert browser.post(LIST + path).status_code == 403
+    refused = browser.post(LIST + path)
+    assert refused.status_code == 403
+    assert "no-store" in refused.headers["Cache-Control"]
     assert is_signed_in(browser)
     page = text_of(browser.get(LIST))
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)

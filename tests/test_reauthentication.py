@@ -15,7 +15,7 @@ from django.test import RequestFactory
 
 from django_jam_sessions import sessions
 
-from .browsing import PASSWORD, Browser, Outline
+from .browsing import PASSWORD, SAFARI, Browser, Outline
 from .test_pages import HANDLE, LIST, handles, is_signed_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -23,6 +23,10 @@ pytestmark = pytest.mark.django_db
 SECONDS = 300
 MODEL = "django.contrib.auth.backends.ModelBackend"
 ACTIONS = {"end-others/": "End all other sessions", "end-all/": "End all sessions"}
+WHAT = {
+    "end-others/": "All your sessions but this one will be ended.",
+    "end-all/": "All your sessions will be ended, this one too. You will have to sign in again.",
+}
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def pair(
     """Two browsers of one user, who signed in with the first too long ago."""
     first = Browser(request.param).sign_in(ada)
     clock(SECONDS)
-    return first, Browser(request.param).sign_in(ada)
+    return first, Browser(request.param, SAFARI, "192.0.2.7").sign_in(ada)
 
 
 @pytest.fixture
@@ -76,10 +80,23 @@ def test_the_password_is_asked_for_and_what_was_asked_is_done(
         outline.words("h1") == outline.words("button") == [ACTIONS.get(action, "End the session")]
     )
     assert outline.words("label") == ["Password:"]
+    assert outline.words("p")[0] == WHAT.get(action, "The following session will be ended:")
+    assert outline.words("h2") == (["Mobile Safari on iOS"] if action == "one" else [])
+    assert outline.words("dd")[:1] == (["192.0.2.7"] if action == "one" else [])
     assert "no-store" in response.headers["Cache-Control"]
     assert is_signed_in(there)
     assert here.post(path, {"password": PASSWORD}).status_code == 302
     assert [is_signed_in(here), is_signed_in(there)] == [action != "end-all/", False]
+
+
+def test_the_question_shows_nobody_elses_session(pair: tuple[Browser, Browser]) -> None:
+    here, there = pair
+    grace = get_user_model().objects.create_user("grace", password=PASSWORD)
+    stranger, handle = Browser(here.is_async).sign_in(grace), one(here)
+    Browser(here.is_async).sign_in(grace)
+    assert here.post(LIST + one(stranger)).status_code == 404
+    there.post("/accounts/logout/")
+    assert here.post(LIST + handle).status_code == 404
 
 
 def test_another_password_ends_nothing_and_counts_as_a_failure(
