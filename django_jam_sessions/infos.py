@@ -79,11 +79,22 @@ class SessionInfo:
 
 @dataclasses.dataclass(frozen=True)
 class KeyInfo:
-    """A session key, the number of its sessions and the last time that one of them was seen."""
+    """A session key, the number of its sessions and the last time that one of them was seen.
+
+    ``is_exact`` is False where more of its sessions may lie elsewhere, under another secret.
+    """
 
     session_key: str
     count: int
     last_seen_at: datetime
+    is_exact: bool = True
+
+    def plus(self, other: KeyInfo | None) -> KeyInfo:
+        """This key's, with what was found of it under another secret."""
+        if other is None:
+            return self
+        seen = max(self.last_seen_at, other.last_seen_at)
+        return dataclasses.replace(self, count=self.count + other.count, last_seen_at=seen)
 
 
 def check_key(session_key: object) -> str:

@@ -26,6 +26,7 @@ class Key(models.Model):
     session_key = models.CharField(pgettext_lazy("whose sessions", "session key"), max_length=255)
     count = models.PositiveIntegerField(_("sessions"))
     last_seen_at = models.DateTimeField(_("last seen"))
+    is_exact = True  # the count: see KeyInfo
 
     objects = NothingManager()
 
@@ -47,6 +48,7 @@ class Key(models.Model):
             count=info.count,
             last_seen_at=info.last_seen_at,
         )
+        key.is_exact = info.is_exact
         key._state.adding = False
         return key
 

@@ -294,7 +294,7 @@ class Operations(Opener):
         return info, self.opened("", place, record)
 
     def keys(self, limit: int, cursor: str | None) -> Steps[tuple[Sequence[KeyInfo], str | None]]:
-        """A page of session keys, bounded by work. One under several secrets may come twice."""
+        """A page of session keys, bounded by work. One under several secrets may come on two."""
         found, _, following = yield from self.survey(limit, cursor)
         return found, following
 
@@ -303,7 +303,9 @@ class Operations(Opener):
     ) -> Steps[tuple[Sequence[KeyInfo], int, str | None]]:
         """keys(), with the number of anonymous sessions that were met on the way."""
         found, following = yield "scan", limit, None if cursor is None else check_cursor(cursor)
-        keys = {}
+        is_all = cursor is None and following is None
+        met = {each.locator for each in found}
+        keys: dict[str, KeyInfo] = {}
         anonymous = 0
         for each in found:
             owner = self._owner(each)
@@ -312,8 +314,10 @@ class Operations(Opener):
             if owner.session_key is None:
                 anonymous += each.count
                 continue
-            seen = max(record.last_seen for _, record in each.sessions)
-            keys[owner.session_key] = KeyInfo(owner.session_key, each.count, to_datetime(seen))
+            key = owner.session_key
+            seen = to_datetime(max(record.last_seen for _, record in each.sessions))
+            is_exact = is_all or met.issuperset(self.cipher.locators(key))
+            keys[key] = KeyInfo(key, each.count, seen, is_exact).plus(keys.get(key))
         return list(keys.values()), anonymous, following
 
     def purge(self) -> Steps[int]:

@@ -19,6 +19,7 @@ from django.utils.translation import override
 
 from django_jam_sessions import SessionInfo, SessionModule, sessions
 from django_jam_sessions.admin.base import readable_time
+from django_jam_sessions.admin.keys import SCAN
 from django_jam_sessions.codec import handle_of
 from django_jam_sessions.conf import conf
 from django_jam_sessions.configured import configured
@@ -144,6 +145,29 @@ def test_keys_that_are_no_users_are_not_looked_up(settings: Any) -> None:
     page = body(client, KEYS)
     assert "|-|" in rows(page)[0]
     assert rows(body(client, KEYS, {"q": "grace"})) == []
+
+
+def test_what_lies_under_another_secret_is_counted_or_said_to_be_unknown(settings: Any) -> None:
+    old, new = b"1" * 32, b"2" * 32
+    for secrets in ([old], [new, old]):
+        settings.JAM_SESSIONS = {
+            **settings.JAM_SESSIONS,
+            "IS_SESSION_CRYPT": True,
+            "SESSION_AES_SECRET": secrets,
+        }
+        make("5", 2)
+    client = admin()
+
+    def counts(query: dict[str, str]) -> list[str]:
+        page = body(client, KEYS, query)
+        return re.findall(r'\?session_key=5".*?"field-total">([^<]+)<', page, re.S)
+
+    assert counts({}) == counts({"q": "5"}) == ["4"]
+    assert len(rows(body(client, SESSIONS, {"session_key": "5"}))) == 4
+    for number in range(2 * SCAN):
+        sessions.sync.create("other-%d" % number, {})
+    assert "|1 or more|" in "".join(rows(body(client, KEYS)))
+    assert counts({"q": "5"}) == ["4"]
 
 
 def test_a_search_takes_an_exact_key_and_a_username() -> None:
@@ -274,7 +298,7 @@ def test_a_session_that_never_expires_is_shown() -> None:
 
 
 def test_many_keys_come_in_pages() -> None:
-    wanted = {"key-%03d" % number for number in range(230)}
+    wanted = {"key-%03d" % number for number in range(SCAN + 100)}
     for key in wanted:
         make(key)
     client, met, url, pages = admin(), set(), KEYS, 0

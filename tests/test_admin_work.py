@@ -135,7 +135,7 @@ def test_keys_of_many_sessions_cost_no_trip_each(
         for _ in range(250):
             sessions.sync.create("large-%d" % key, {})
     page = measured(browser, client, trips, KEYS)
-    assert page.count('<td class="field-count">250</td>') == 20
+    assert page.count('<td class="field-total">250</td>') == 20
 
 
 def test_a_key_of_5000_sessions_is_paged(

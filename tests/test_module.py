@@ -380,6 +380,28 @@ def test_a_removed_secret_ends_exactly_its_sessions(
     assert gone not in caplog.text
 
 
+def test_keys_add_up_what_lies_under_each_secret(store: dict[str, Any], call: Face) -> None:
+    """On a page that has not met all, the count says that it may be more."""
+    old, both = sealed(store, A), sealed(store, B, A)
+    for module in (old, both, both):
+        call(module, "create", "5", {})
+    (info,) = call(both, "keys")
+    assert (info.count, info.is_exact) == (3, True)
+    for number in range(60):
+        call(both, "create", "other-%d" % number, {})
+    cursor, met = None, []
+    while True:
+        page = call(both, "keys", limit=1, cursor=cursor)
+        met += page
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert len(met) >= 61
+    assert not any(each.is_exact for each in met if each.session_key != "5")
+    five = [each for each in met if each.session_key == "5"]
+    assert all(each.is_exact == (each.count == 3) for each in five)
+
+
 def test_pages_of_a_list_go_from_secret_to_secret(store: dict[str, Any]) -> None:
     old, both = sealed(store, A), sealed(store, B, A)
     for module in (old, both):

@@ -24,8 +24,7 @@ from ..steps import run
 from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, readable_time
 from .owners import key_of_user, user_url, users_of
 
-SCANS = (PER_PAGE, 3 * PER_PAGE)  # how much of the store: each may take three round trips
-ENOUGH = PER_PAGE // 2  # keys, for a page to end with the first
+SCAN = 2 * PER_PAGE  # entries of the store that a page looks at: some may be nobody's
 
 
 class OwnerFilter(admin.SimpleListFilter):
@@ -63,7 +62,7 @@ def delete_selected(model_admin: Any, request: HttpRequest, queryset: Any) -> An
 
 @admin.register(Key)
 class KeyAdmin(StoreAdmin):
-    list_display = ("__str__", "user", "count", "last_seen")
+    list_display = ("__str__", "user", "total", "last_seen")
     list_filter = (OwnerFilter,)
     search_fields = ("session_key",)
     search_help_text = _("A session key or a username, in full.")
@@ -79,6 +78,10 @@ class KeyAdmin(StoreAdmin):
             return None
         name, url = found
         return format_html('<a href="{}">{}</a>', url, name) if url else name
+
+    @admin.display(description=_("sessions"))
+    def total(self, key: Key) -> int | str:
+        return key.count if key.is_exact else _("%d or more") % key.count
 
     @admin.display(description=_("last seen"))
     def last_seen(self, key: Key) -> str:
@@ -136,21 +139,9 @@ class KeyAdmin(StoreAdmin):
 
 
 def scan(cursor: str | None) -> tuple[Sequence[KeyInfo], int, str | None]:
-    """Keys, the number of anonymous sessions among them, and where to go on.
-
-    A look at the store finds few keys where most of what it holds is anonymous: then another.
-    """
+    """Keys, the number of anonymous sessions among them, and where to go on."""
     module = configured.current()
-    found: dict[str, KeyInfo] = {}
-    anonymous = 0
-    for limit in SCANS:
-        steps = module.operations.survey(limit, cursor)
-        keys, met, cursor = run(module.backend, steps)
-        found.update((info.session_key, info) for info in keys)
-        anonymous += met
-        if cursor is None or len(found) >= ENOUGH:
-            break
-    return list(found.values()), anonymous, cursor
+    return run(module.backend, module.operations.survey(SCAN, cursor))
 
 
 def search(query: str) -> list[KeyInfo]:
