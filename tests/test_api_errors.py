@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import got_request_exception
 from django.urls import resolve
 from django.views.debug import ExceptionReporter
@@ -23,6 +26,7 @@ from .api_site import TOKEN, Caller, make_user, use
 pytestmark = pytest.mark.django_db
 
 ALL = tuple(PERMISSIONS)
+SECRET = TOKEN.encode()
 
 
 @pytest.fixture(autouse=True)
@@ -276,6 +280,34 @@ def test_a_body_over_djangos_limit_is_refused(service: Caller, settings: Any) ->
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
     answer = service("POST", "store/", {"session_key": "17", "data": {"a": "x" * 100}})
     assert answer.status_code == 413
+
+
+async def chunked(url: str, *chunks: bytes) -> int:
+    """The status of the answer to a service that does not say how much it sends."""
+    kind, token = (b"content-type", b"application/json"), (b"authorization", b"Bearer " + SECRET)
+    headers = [(b"host", b"testserver"), kind, token]
+    scope = {"type": "http", "method": "POST", "path": url, "headers": headers}
+    left = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    left.append({"type": "http.request"})
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return left.pop(0) if left else await asyncio.Event().wait()  # nobody hangs up
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await ASGIHandler()(scope, receive, send)
+    return int(sent[0]["status"])
+
+
+def test_a_body_that_does_not_say_its_length_is_bounded_too(settings: Any) -> None:
+    """Django sees to it since 5.2.13 and 6.0.4 (CVE-2026-33034)."""
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    make_user("billing", *ALL)
+    for size, status in ((10, 201), (100, 413)):
+        body = b'{"session_key": "17", "data": {"a": "%s"}}' % (b"x" * size)
+        assert async_to_sync(chunked)("/api/store/", body[:30], body[30:]) == status
 
 
 @pytest.mark.parametrize(
