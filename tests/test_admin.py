@@ -437,7 +437,9 @@ def test_one_session_is_ended_from_its_row() -> None:
     found = re.search(r'href="(%s[^"]+)" class="deletelink">End' % page_of(handle, "delete"), page)
     assert found is not None
     url = html.unescape(found[1])
-    assert "Are you sure you want to delete the session" in body(client, url)
+    question = body(client, url)
+    assert "Are you sure you want to delete the session" in question
+    assert "Unknown device, last seen: " in question
     response = client.post(url, {"post": "yes"}, follow=True)
     assert response.redirect_chain[-1][0] == SESSIONS + "?session_key=5"
     assert "was deleted successfully" in content(response)
@@ -546,6 +548,12 @@ def test_the_history_tells_who_ended_what() -> None:
     (handle,) = make("5")
     assert "grace" in body(client, KEYS + "5/history/").split("change-history")[1]
     assert "Change history" in body(client, page_of(handle, "history"))
+    make("5")
+    client.post(page_of(handle, "delete"), {"post": "yes"})
+    make("other")
+    client.post(page_of(infos("other")[0].handle, "delete"), {"post": "yes"})
+    shown = body(client, KEYS + "5/history/").split("change-history")[1]
+    assert [shown.count("Deleted"), shown.count(handle)] == [2, 1]
     assert "Recent actions" in body(client, "/admin/")
 
 

@@ -21,6 +21,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.timezone import localtime
 
 from ..engine import SessionStore
@@ -136,6 +138,19 @@ class StoreAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's takes none a
     def end(self, row: Any) -> None:
         """Raises SessionNotFoundError."""
         raise NotImplementedError
+
+    def described(self, row: Any) -> tuple[str, str]:
+        """Where a row's page is, and what ends with it."""
+        raise NotImplementedError
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        shown: list[Any] = []
+        for row in objs:
+            url, what = self.described(row)
+            name = capfirst(self.opts.verbose_name)
+            shown += [format_html('{}: <a href="{}">{}</a>', name, url, row), [what]]
+        lacking = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
+        return shown, {self.opts.verbose_name_plural: len(objs)}, lacking, []
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
         """Not here: what was really ended is logged, one by one."""

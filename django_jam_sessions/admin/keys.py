@@ -7,19 +7,23 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.actions import delete_selected as confirm_and_delete
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.views.main import PAGE_VAR
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ..configured import configured, sessions
 from ..infos import KeyInfo
-from ..models import Key, key_at, path_of
+from ..models import Key, Session, key_at, path_of
 from ..steps import run
 from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, readable_time
 from .owners import key_of_user, user_url, users_of
@@ -125,17 +129,37 @@ class KeyAdmin(StoreAdmin):
         key = key_at(unquote(object_id))
         return HttpResponseRedirect(sessions_url(key, self.admin_site.name))
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        total = sum(row.count for row in objs)
-        shown = [each for row in objs for each in (self._link(row), [_sessions(row.count)])]
-        counts = {self.opts.verbose_name_plural: len(objs), _("sessions"): total}
-        lacking = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
-        return shown, counts, lacking, []
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """What was done to the key, and to single sessions of it: these have no page any more."""
+        entries = entries_of(key_at(unquote(object_id)))
+        page = Paginator(entries, PER_PAGE).get_page(request.GET.get(PAGE_VAR, 1))
+        for entry in page:
+            entry.change_message = entry.change_message or str(entry)
+        context = {
+            "action_list": page,
+            "page_range": page.paginator.get_elided_page_range(page.number),
+            "pagination_required": page.has_other_pages(),
+            **(extra_context or {}),
+        }
+        return super().history_view(request, object_id, context)
 
-    def _link(self, row: Key) -> str:
-        url = sessions_url(row.session_key, self.admin_site.name)
-        name = capfirst(self.opts.verbose_name)
-        return format_html('{}: <a href="{}">{}</a>', name, url, row)
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        shown, counts, *rest = super().get_deleted_objects(objs, request)
+        return shown, {**counts, _("sessions"): sum(row.count for row in objs)}, *rest
+
+    def described(self, row: Key) -> tuple[str, str]:
+        return sessions_url(row.session_key, self.admin_site.name), _sessions(row.count)
+
+
+def entries_of(session_key: str) -> QuerySet[LogEntry]:
+    """The admin's log of the key and of its sessions, whose handles begin with its locators."""
+    types = ContentType.objects.get_for_models(Key, Session)
+    wanted = Q(content_type=types[Key], object_id=path_of(session_key))
+    for locator in configured.current().operations.cipher.locators(session_key):
+        wanted |= Q(content_type=types[Session], object_id__startswith=locator + ".")
+    return LogEntry.objects.filter(wanted).select_related("user").order_by("action_time")
 
 
 def scan(cursor: str | None) -> tuple[Sequence[KeyInfo], int, str | None]:

@@ -131,6 +131,12 @@ class SessionAdmin(StoreAdmin):
         preserved = super().get_preserved_filters(request)
         return preserved if preserved or key is None else back_to(key)
 
+    def described(self, row: Session) -> tuple[str, str]:
+        name = "admin:jam_sessions_session_change"
+        url = reverse(name, args=[quote(row.pk)], current_app=self.admin_site.name)
+        seen = "%s: %s" % (_("last seen"), readable_time(row.last_seen_at))
+        return url, ", ".join(each for each in (row.name, row.ip, seen) if each)
+
     def end(self, row: Session) -> None:
         sessions.sync.end(row.session_key, row.handle)
 

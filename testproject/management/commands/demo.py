@@ -83,6 +83,7 @@ class Command(BaseCommand):
                     "",
                     "What to try next:",
                     "  Sign in as ada in two browsers, and end one's session from the other.",
+                    "  Sign in to the admin as grace, and end one of ada's sessions there.",
                     "  In a second terminal, here:",
                     "    %s listsessions_by_key --user ada" % manage,
                     "    %s clearsessions_by_key %s" % (manage, ada.pk),
