@@ -509,6 +509,14 @@ def test_all_sessions_of_a_key_are_ended_from_its_page(key: str) -> None:
     assert logged() == [("grace", path_of(key), DELETION)]
 
 
+def test_who_ends_all_sessions_of_a_user_is_told_whose() -> None:
+    ada, _ = signed_in()
+    client = admin()
+    assert "<li>ada, 1 session</li>" in body(client, "%s%d/delete/" % (KEYS, ada.pk))
+    form = {"action": "delete_selected", "_selected_action": str(ada.pk), "index": "0"}
+    assert "<li>ada, 1 session</li>" in content(client.post(KEYS, form))
+
+
 def test_a_key_page_is_the_list_of_its_sessions() -> None:
     make(WILD)
     client = admin()

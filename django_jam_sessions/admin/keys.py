@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -105,13 +105,16 @@ class KeyAdmin(StoreAdmin):
         self, request: HttpRequest, found: Sequence[KeyInfo], cursor: str | None = None
     ) -> Rows[Key]:
         rows = [Key.of(info) for info in sorted(found, key=_last_seen, reverse=True)]
-        users = users_of(info.session_key for info in found)
+        self._find_users(request, rows)
+        return Rows.of(Key, rows, cursor)
+
+    def _find_users(self, request: HttpRequest, rows: Iterable[Key]) -> None:
+        users = users_of(row.session_key for row in rows)
         for row in rows:
             user = users.get(row.session_key)
             if user is not None:
                 url = user_url(self.admin_site, request, user)
                 row.found_user = user.get_username(), url  # type: ignore[attr-defined]
-        return Rows.of(Key, rows, cursor)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         info = look(key_at(object_id))
@@ -146,11 +149,14 @@ class KeyAdmin(StoreAdmin):
         return super().history_view(request, object_id, context)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        self._find_users(request, objs)
         shown, counts, *rest = super().get_deleted_objects(objs, request)
         return shown, {**counts, _("sessions"): sum(row.count for row in objs)}, *rest
 
     def described(self, row: Key) -> tuple[str, str]:
-        return sessions_url(row.session_key, self.admin_site.name), _sessions(row.count)
+        name, _url = getattr(row, "found_user", ("", ""))
+        what = ", ".join(each for each in (name, _sessions(row.count)) if each)
+        return sessions_url(row.session_key, self.admin_site.name), what
 
 
 def entries_of(session_key: str) -> QuerySet[LogEntry]:
