@@ -45,7 +45,7 @@ class SessionStore(SessionBase):
     _replaces = False  # clear() was called: what others wrote meanwhile is not merged
     _owner_stored: str | None = None
     _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
-    _failure: SessionStoreUnavailable | None = None
+    failure: SessionStoreUnavailable | None = None  # the first one: nothing is asked after it
     flushed = False  # what the middleware asks before it deletes the cookie
     describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
 
@@ -209,24 +209,24 @@ class SessionStore(SessionBase):
         self._replaces = False
 
     def _run(self, steps: Steps[T]) -> T:
-        if self._failure is not None:
-            raise self._failed_before(self._failure)
+        if self.failure is not None:
+            raise self._failed_before(self.failure)
         try:
             return run(self._backend, steps)
         except SessionStoreUnavailable as error:
-            self._failure = error
+            self.failure = error
             raise
         except SessionLimitReached:
             self._stay_as_stored()
             raise
 
     async def _arun(self, steps: Steps[T]) -> T:
-        if self._failure is not None:
-            raise self._failed_before(self._failure)
+        if self.failure is not None:
+            raise self._failed_before(self.failure)
         try:
             return await arun(self._backend, steps)
         except SessionStoreUnavailable as error:
-            self._failure = error
+            self.failure = error
             raise
         except SessionLimitReached:
             self._stay_as_stored()

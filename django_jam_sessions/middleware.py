@@ -1,15 +1,16 @@
 """Django's SessionMiddleware, native under ASGI: no thread, the session's I/O is on the event loop.
 
-Its rules are Django's own, but for one: the cookie is deleted only where this request flushed the
+Its rules are Django's own, but for two. The cookie is deleted only where this request flushed the
 session. That an id was not found proves nothing: a request that still carries the id from before a
-login must not erase the cookie that the login has set.
+login must not erase the cookie that the login has set. And where the store fails the answer is 503,
+wherever in the site the failure was met, unless somebody there made an answer of it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -24,6 +25,16 @@ from django.utils.http import http_date
 from .client import describe
 from .current import current_request
 from .exceptions import SessionStoreUnavailable
+from .unavailable import (
+    StoreUnavailable,
+    answered,
+    is_behind,
+    is_outage,
+    listen,
+    outages,
+    remember,
+    watch,
+)
 
 
 @contextmanager
@@ -39,38 +50,68 @@ def _current(request: HttpRequest) -> Iterator[None]:
 class SessionMiddleware(DjangoSessionMiddleware):
     """In the place of ``django.contrib.sessions.middleware.SessionMiddleware``."""
 
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        listen()
+
     def __call__(self, request: HttpRequest) -> Any:
         if self.async_mode:
             return self.__acall__(request)
         with _current(request):
-            return super().__call__(request)
+            self.process_request(request)
+            watch(request)
+            try:
+                response: Any = self.get_response(request)
+            except Exception as error:  # the site's own page for errors raised it
+                if not is_behind(request, error):
+                    raise
+                response = StoreUnavailable(error)
+            return self.process_response(request, answered(request, response))
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
         with _current(request):
             self.process_request(request)
-            response = await cast(Any, self.get_response)(request)
-            return await self.aprocess_response(request, response)
+            watch(request)
+            try:
+                response = await cast(Any, self.get_response)(request)
+            except Exception as error:
+                if not is_behind(request, error):
+                    raise
+                response = StoreUnavailable(error)
+            return await self.aprocess_response(request, answered(request, response))
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
         session: Any = request.session
         session.describe = partial(describe, request)
 
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """What a view or a template raised."""
+        if not is_outage(error):
+            return None
+        remember(request, error)
+        return StoreUnavailable(error)
+
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         session = getattr(request, "session", None)
         if session is None:
             return response
+        known = getattr(session, "failure", None)
+        try:
+            return self._finish(request, response, session)
+        except SessionStoreUnavailable as error:
+            return _unkept(response, session, error, known)
+
+    def _finish(self, request: HttpRequest, response: HttpResponse, session: Any) -> HttpResponse:
         accessed = session.accessed
         if _is_saved_anyway(session):
             session.has_key("")  # loads it
         if _is_merely_missing(session):
             return _vary(response, accessed)
-        if _is_only_used(session, response):
-            with suppress(SessionStoreUnavailable):
-                if session.touch():
-                    at_browser_close = session.get_expire_at_browser_close()
-                    max_age = None if at_browser_close else session.get_expiry_age()
-                    _set_cookie(response, session, max_age)
+        if _is_only_used(session, response) and session.touch():
+            at_browser_close = session.get_expire_at_browser_close()
+            max_age = None if at_browser_close else session.get_expiry_age()
+            _set_cookie(response, session, max_age)
         return super().process_response(request, response)
 
     async def aprocess_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -78,6 +119,15 @@ class SessionMiddleware(DjangoSessionMiddleware):
         session = getattr(request, "session", None)
         if session is None:
             return response
+        known = getattr(session, "failure", None)
+        try:
+            return await self._afinish(request, response, session)
+        except SessionStoreUnavailable as error:
+            return _unkept(response, session, error, known)
+
+    async def _afinish(
+        self, request: HttpRequest, response: HttpResponse, session: Any
+    ) -> HttpResponse:
         accessed = session.accessed
         if _is_saved_anyway(session):
             await session.ahas_key("")  # loads it
@@ -85,10 +135,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return _vary(response, accessed)
         if session.is_empty():
             return super().process_response(request, response)  # it was flushed: no I/O
-        if _is_only_used(session, response):
-            with suppress(SessionStoreUnavailable):
-                if await session.atouch():
-                    _set_cookie(response, session, await _max_age(session))
+        if _is_only_used(session, response) and await session.atouch():
+            _set_cookie(response, session, await _max_age(session))
         if not (session.modified or settings.SESSION_SAVE_EVERY_REQUEST):
             return _vary(response, accessed)
         max_age = await _max_age(session)
@@ -97,6 +145,25 @@ class SessionMiddleware(DjangoSessionMiddleware):
         await _save(session)
         _set_cookie(response, session, max_age)
         return _vary(response, True)
+
+
+def _unkept(
+    response: HttpResponse,
+    session: SessionBase,
+    error: SessionStoreUnavailable,
+    known: SessionStoreUnavailable | None,
+) -> HttpResponse:
+    """The answer where the store failed in the end.
+
+    What was only read stays as it is; and so does a refusal by somebody who had met the failure
+    ``known``. Anything else would tell that changes were kept.
+    """
+    if session.modified and (known is None or response.status_code < 400):
+        outages.note(error, refused=1)
+        return StoreUnavailable(error)
+    if known is None:
+        outages.note(error)
+    return _vary(response, True)
 
 
 def _is_saved_anyway(session: SessionBase) -> bool:

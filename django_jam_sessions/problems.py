@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -13,10 +12,8 @@ from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 
 from .exceptions import SessionDataTooLarge, SessionNotFoundError, SessionStoreUnavailable
+from .unavailable import RETRY_AFTER, outages
 
-logger = logging.getLogger(__name__)
-
-RETRY_AFTER = 5  # seconds
 MAX_DEPTH = 100  # of what is nested: whoever reads it back has a stack that is used already
 
 
@@ -35,9 +32,12 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
             "detail": self.detail,
         }
         media_type = "application/problem+json"
-        return JsonResponse(
+        response = JsonResponse(
             content, status=self.status, content_type=media_type, headers=self.headers
         )
+        # Django logs each 5xx; outages are logged once in a while.
+        response._has_been_logged = self.status == 503  # type: ignore[attr-defined]
+        return response
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -51,7 +51,7 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, RequestDataTooBig):
         return Problem(413, "The body is longer than this site reads.")
     if isinstance(error, SessionStoreUnavailable):
-        logger.error("The API can't reach the store: %s", error)
+        outages.note(error, refused=1)
         again = {"Retry-After": str(RETRY_AFTER)}
         return Problem(503, "The store of the sessions does not answer.", again)
     if isinstance(error, _UNREADABLE):
