@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from . import backends
 from .conf import NAMES, conf
+from .patience import timeouts
 from .policy import END_OLDEST, check_limit_policy, check_ttl
 from .receivers import ENGINE
 from .sealing import parse_secrets
@@ -129,6 +130,10 @@ def _check_limit(given: dict[str, Any]) -> None:
     check_limit_policy(given.get("LIMIT_POLICY", END_OLDEST))
 
 
+def _check_timeouts(given: dict[str, Any]) -> None:
+    timeouts({str(name).lower(): value for name, value in given.items()})
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E003": _check_redis,
     "jam_sessions.E004": _check_secret,
@@ -144,6 +149,7 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E014": _check_max_data_bytes,
     "jam_sessions.E015": _check_absolute_ttl,
     "jam_sessions.E016": _check_limit,
+    "jam_sessions.E017": _check_timeouts,
 }
 
 

@@ -41,6 +41,10 @@ NAMES = (
     "JSON_PATH",
     "CUSTOM_MODULE",
     "MAX_DATA_BYTES",
+    "CONNECT_TIMEOUT",
+    "READ_TIMEOUT",
+    "TOTAL_TIMEOUT",
+    "RETRIES",
     *SITE_NAMES,
 )
 

@@ -25,6 +25,7 @@ from django.utils.http import http_date
 from .client import describe
 from .current import current_request
 from .exceptions import SessionStoreUnavailable
+from .patience import begin, end
 from .unavailable import (
     StoreUnavailable,
     answered,
@@ -39,11 +40,13 @@ from .unavailable import (
 
 @contextmanager
 def _current(request: HttpRequest) -> Iterator[None]:
-    """For the receivers of signals, which know of no request."""
-    token = current_request.set(request)
+    """For the receivers of signals, which know of no request, and for the calls to the store, which
+    share one total timeout."""
+    token, patience = current_request.set(request), begin()
     try:
         yield
     finally:
+        end(patience)
         current_request.reset(token)
 
 

@@ -214,8 +214,9 @@ class SessionModule:
     ``session_ttl`` (seconds since the last write, None for no end), ``absolute_ttl`` (seconds since
     create(), None for no end), ``max_sessions_per_key`` (a number, a function of the session key
     that returns one, or None for no limit), ``limit_policy`` (``"end_oldest"``, or ``"refuse"``),
-    ``max_data_bytes`` (of a session's data as JSON, None for no limit), ``json_path``,
-    ``custom_module``, and for a custom backend what its class takes.
+    ``max_data_bytes`` (of a session's data as JSON, None for no limit), ``connect_timeout``,
+    ``read_timeout`` and ``total_timeout`` (seconds, for Redis), ``retries`` (0 or 1),
+    ``json_path``, ``custom_module``, and for a custom backend what its class takes.
 
     Raises TypeError for an argument that nobody knows, ImproperlyConfigured for a wrong one.
     Methods raise SessionStoreUnavailable where the store does not answer.

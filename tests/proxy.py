@@ -1,4 +1,4 @@
-"""A TCP proxy before a real server: it can cut a connection before a reply comes through."""
+"""A TCP proxy before a real server: it can lose a reply, and cut the connection or say nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Proxy:
         self.target = port
         self.lose = 0  # that many of the next replies
         self.only: bytes = b""  # only replies to requests that hold this
+        self.is_silent = False  # the connection stays, and nothing comes over it any more
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.sockets: list[socket.socket] = []
@@ -43,6 +44,8 @@ class Proxy:
                 reply = server.recv(1 << 20)
                 if self.lose and self.only in request:
                     self.lose -= 1
+                    if self.is_silent:
+                        continue
                     client.shutdown(socket.SHUT_RDWR)
                     return
                 client.sendall(reply)

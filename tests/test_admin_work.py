@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from django_jam_sessions import codec, sessions
-from django_jam_sessions.backends import lines
+from django_jam_sessions.backends import sockets
 from django_jam_sessions.configured import configured
 from django_jam_sessions.infos import Meta
 from testproject.server import running
@@ -58,13 +58,13 @@ def browser(server: str, settings: Any) -> Client:
 def trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The first word of what goes over the wire at once: a round trip each."""
     made: list[str] = []
-    exchange = lines.SocketLines._exchange
+    exchange = sockets.SocketLines._exchange
 
-    def counted(self: Any, packed: bytes, replies: int | None) -> Any:
+    def counted(self: Any, packed: bytes, *arguments: Any) -> Any:
         made.append(packed.split(b"\r\n")[2].decode())
-        return exchange(self, packed, replies)
+        return exchange(self, packed, *arguments)
 
-    monkeypatch.setattr(lines.SocketLines, "_exchange", counted)
+    monkeypatch.setattr(sockets.SocketLines, "_exchange", counted)
     return made
 
 

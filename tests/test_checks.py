@@ -69,6 +69,11 @@ class NoBackend:
         ({"SESSION_KEY": "django.VERSION"}, "E008", "can't be called"),
         ({"SESSION_TTL": -1}, "E009", "above 0"),
         ({"SESSION_TTL": float("inf")}, "E009", "above 0"),
+        ({"CONNECT_TIMEOUT": 0}, "E017", "connect_timeout must be a number of seconds above 0"),
+        ({"READ_TIMEOUT": "1"}, "E017", "read_timeout"),
+        ({"TOTAL_TIMEOUT": float("inf")}, "E017", "total_timeout"),
+        ({"RETRIES": 2}, "E017", "retries must be 0 or 1"),
+        ({"RETRIES": True}, "E017", "retries"),
         ({"REAUTHENTICATE": 0}, "E013", "above 0"),
         ({"REAUTHENTICATE": "300"}, "E013", "REAUTHENTICATE must be a number"),
         ({"TOUCH_INTERVAL": "often"}, "E010", "above 0"),
@@ -218,6 +223,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 21
+    assert len(found) == 22
     for check_id in found:
         assert check_id in text

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from ..patience import NAMES, timeouts
 from .base import METHODS, Backend
 
 TYPES = ("redis", "json", "custom")
@@ -23,6 +24,7 @@ def build(sessions_type: str, options: dict[str, Any]) -> Backend:
     redis_uri = options.pop("redis_uri", REDIS_URI)
     sessions_path = options.pop("sessions_path", SESSIONS_PATH)
     json_path = options.pop("json_path", None)
+    waits = timeouts({name: options.pop(name) for name in NAMES if name in options})
     if sessions_type == "custom":
         return check_custom(custom, options)(**options)
     if sessions_type not in TYPES:
@@ -41,7 +43,7 @@ def build(sessions_type: str, options: dict[str, Any]) -> Backend:
         raise ImproperlyConfigured(
             "The redis backend needs redis-py: install django-jam-sessions[redis]."
         ) from error
-    return RedisBackend(redis_uri, sessions_path)
+    return RedisBackend(redis_uri, sessions_path, waits)
 
 
 def check_custom(custom: object, options: dict[str, Any]) -> type[Backend]:

@@ -21,17 +21,21 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from .lines import MAX_CONNECTIONS, POOL_TIMEOUT, line, lines
+from ..patience import Timeouts
+from .lines import line, lines
+from .sockets import MAX_CONNECTIONS
 
 Factory = Callable[[bool], Any]
 """Takes is_async, returns a client of redis.asyncio or of redis."""
 
-TIMEOUT = 1.0  # seconds, to connect and to read
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 
-def client_factory(uri: str | Factory) -> Factory:
-    """The function that makes clients; raises ImproperlyConfigured for a URI it can't read."""
+def client_factory(uri: str | Factory, timeouts: Timeouts) -> Factory:
+    """The function that makes clients; raises ImproperlyConfigured for a URI it can't read.
+
+    A client of a function of one's own keeps its timeouts.
+    """
     if callable(uri):
         return _checked(uri)
     scheme = uri.partition("://")[0] if isinstance(uri, str) else ""
@@ -41,7 +45,7 @@ def client_factory(uri: str | Factory) -> Factory:
             % ", ".join("%s://" % known for known in SCHEMES)
         )
     build = {"redis+sentinel": _sentinel, "redis+cluster": _cluster}.get(scheme, _single)
-    factory = _checked(lambda is_async: build(uri, is_async))
+    factory = _checked(lambda is_async: build(uri, is_async, timeouts))
     if build is _single:
         factory(False)  # connects to nothing, and finds a mistake in the URI before the first call
     return factory
@@ -70,12 +74,12 @@ def _decodes(client: Any) -> bool:
     return bool(options.get("decode_responses"))
 
 
-def _options(is_async: bool) -> dict[str, Any]:
+def _options(is_async: bool, timeouts: Timeouts) -> dict[str, Any]:
     # Retries are the transport's own: it knows which calls may be repeated.
     retry = redis.asyncio.retry.Retry if is_async else Retry
     return {
-        "socket_connect_timeout": TIMEOUT,
-        "socket_timeout": TIMEOUT,
+        "socket_connect_timeout": timeouts.connect,
+        "socket_timeout": timeouts.read,
         "retry": retry(NoBackoff(), 0),
         **_NO_NOTIFICATIONS,
     }
@@ -91,10 +95,11 @@ else:
     _NO_NOTIFICATIONS = {"maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 
 
-def _single(uri: str, is_async: bool) -> Any:
+def _single(uri: str, is_async: bool, timeouts: Timeouts) -> Any:
     library: Any = redis.asyncio if is_async else redis
+    options = {"max_connections": MAX_CONNECTIONS, "timeout": timeouts.total}
     pool = library.BlockingConnectionPool.from_url(
-        uri, **{"max_connections": MAX_CONNECTIONS, "timeout": POOL_TIMEOUT, **_options(is_async)}
+        uri, **{**options, **_options(is_async, timeouts)}
     )
     pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows its options
     return library.Redis(connection_pool=pool)
@@ -119,36 +124,37 @@ def _parts(uri: str, default_port: int) -> tuple[list[tuple[str, int]], list[str
     return addresses, [part for part in parts.path.split("/") if part], options
 
 
-def _sentinel(uri: str, is_async: bool) -> Any:
+def _sentinel(uri: str, is_async: bool, timeouts: Timeouts) -> Any:
     """``redis+sentinel://[user:password@]host[:26379],…/service[/db]``"""
     sentinels, (service, *db), options = _parts(uri, 26379)
     library: Any = redis.asyncio.sentinel if is_async else redis.sentinel
-    found = library.Sentinel(sentinels, **_options(is_async))
-    options.update(_options(is_async), db=int(db[0]) if db else 0)
+    found = library.Sentinel(sentinels, **_options(is_async, timeouts))
+    options.update(_options(is_async, timeouts), db=int(db[0]) if db else 0)
     return found.master_for(service, **options)
 
 
-def _cluster(uri: str, is_async: bool) -> Any:
+def _cluster(uri: str, is_async: bool, timeouts: Timeouts) -> Any:
     """``redis+cluster://[user:password@]host[:6379],…``"""
     hosts, _, options = _parts(uri, 6379)
     library: Any = redis.asyncio.cluster if is_async else redis.cluster
     nodes = [library.ClusterNode(host, port) for host, port in hosts]
-    options.update(_options(is_async), require_full_coverage=False)
+    options.update(_options(is_async, timeouts), require_full_coverage=False)
     return library.RedisCluster(startup_nodes=nodes, **options)
 
 
 class SyncClients:
     """One client per process: what a fork inherits is left to the parent."""
 
-    def __init__(self, factory: Factory) -> None:
+    def __init__(self, factory: Factory, total: float) -> None:
         self._factory = factory
+        self._total = total
         self._lines: Any = None
         self._pid = 0
 
     def get(self) -> Any:
         """What lines() returns."""
         if self._pid != os.getpid():
-            self._lines, self._pid = lines(self._factory(False)), os.getpid()
+            self._lines, self._pid = lines(self._factory(False), self._total), os.getpid()
             weakref.finalize(self, _close, self._lines, self._pid)
         return self._lines
 
@@ -176,8 +182,9 @@ class AsyncClients:
     shuts down, is what closes it; a loop that was closed without that is dropped at the next call.
     """
 
-    def __init__(self, factory: Factory) -> None:
+    def __init__(self, factory: Factory, total: float) -> None:
         self._factory = factory
+        self._total = total
         self._lines: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None, None]]] = {}
 
     async def get(self) -> Any:
@@ -191,7 +198,7 @@ class AsyncClients:
     async def _make(self, loop: asyncio.AbstractEventLoop) -> Any:
         for closed in [other for other in self._lines if other.is_closed()]:
             self.forget(closed)
-        made = line(self._factory(True))
+        made = line(self._factory(True), self._total)
         lifetime = _lifetime(made, loop, weakref.ref(self))
         self._lines[loop] = made, lifetime
         await lifetime.__anext__()

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import codec
 from ..codec import Change, Place, Record
+from ..patience import DEFAULTS, Timeouts
 from ..steps import Steps, arun, run
 from . import scripts
 from .base import (
@@ -25,9 +26,9 @@ from .base import (
     Scan,
 )
 from .clients import Factory, client_factory
-from .lines import Argument, Reply
 from .scripts import Script
 from .transport import Transport
+from .wire import Argument, Reply
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,13 @@ GONE = 1  # what stands for a removal that a lost reply leaves in doubt: any num
 
 
 class RedisBackend(Backend):
-    def __init__(self, uri: str | Factory, path: str) -> None:
+    def __init__(self, uri: str | Factory, path: str, timeouts: Timeouts = DEFAULTS) -> None:
         if not path or set(path) - set(codec.ALPHABET + codec.ALPHABET.upper() + "_-.:"):
             raise ImproperlyConfigured(
                 "sessions_path must consist of ASCII letters, digits, '_', '-', '.' and ':'."
             )
         self.prefix = path + ":"
-        self.redis = Transport(client_factory(uri))
+        self.redis = Transport(client_factory(uri, timeouts), timeouts)
         self._offset: int | None = None  # the server's clock less ours, in ms
 
     # Writes reply with the server's time, so that it is asked for only once.

@@ -1,19 +1,25 @@
-"""Calls to Redis: EVALSHA and EVAL on NOSCRIPT, one retry, errors as SessionStoreUnavailable."""
+"""Calls to Redis: EVALSHA and EVAL on NOSCRIPT, one retry, errors as SessionStoreUnavailable.
+
+A call, its retry and whatever they wait for end before the total timeout does. What an attempt that
+failed has taken is gone for all that the same request asks for later.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from time import monotonic
 from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError, RedisClusterException
 
 from ..exceptions import SessionStoreUnavailable
+from ..patience import LEAST, Timeouts, left, lose
 from .clients import AsyncClients, Factory, SyncClients
-from .lines import Argument, Command, Reply
 from .scripts import Script
+from .wire import Argument, Command, Reply
 
 ERRORS = (redis.RedisError, RedisClusterException, OSError)
 LOST = (
@@ -31,9 +37,10 @@ class Transport:
     """Every method has its awaited twin. ``gone`` is what a repeated call answers for 0: where a
     removal finds nothing at its second try, the first one did it."""
 
-    def __init__(self, factory: Factory) -> None:
-        self._sync = SyncClients(factory)
-        self._async = AsyncClients(factory)
+    def __init__(self, factory: Factory, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._sync = SyncClients(factory, timeouts.total)
+        self._async = AsyncClients(factory, timeouts.total)
 
     def command(self, *command: Argument, gone: Reply = None, **options: Any) -> Reply:
         return self._ask(command, gone, **options)
@@ -62,24 +69,46 @@ class Transport:
     def _ask(self, command: Command, gone: Reply, **options: Any) -> Reply:
         try:
             lines = self._sync.get()
+            started = monotonic()
+            until = started + left(self._timeouts.total)
             try:
-                return lines.ask(command, **options)
+                return lines.ask(command, until, **options)
+            except LOST as error:
+                started = self._again(error, started, until)
+            try:
+                reply = lines.ask(command, until, fresh=True, **options)
             except LOST:
-                reply = lines.ask(command, **options)
-                return gone if reply == 0 and gone is not None else reply
+                lose(monotonic() - started)
+                raise
+            return gone if reply == 0 and gone is not None else reply
         except ERRORS as error:
             raise _typed(error) from error
 
     async def _aask(self, command: Command, gone: Reply, **options: Any) -> Reply:
         try:
             line = await self._async.get()
+            started = monotonic()
+            until = started + left(self._timeouts.total)
             try:
-                return await line.ask(command, **options)
+                return await line.ask(command, until, **options)
+            except LOST as error:
+                started = self._again(error, started, until)
+            try:
+                reply = await line.ask(command, until, fresh=True, **options)
             except LOST:
-                reply = await line.ask(command, **options)
-                return gone if reply == 0 and gone is not None else reply
+                lose(monotonic() - started)
+                raise
+            return gone if reply == 0 and gone is not None else reply
         except ERRORS as error:
             raise _typed(error) from error
+
+    def _again(self, error: Exception, started: float, until: float) -> float:
+        """When the second attempt begins; raises ``error`` where there is none."""
+        now = monotonic()
+        lose(now - started)
+        if not self._timeouts.retries or until - now < LEAST:
+            raise error
+        return now
 
     def many(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
@@ -89,14 +118,18 @@ class Transport:
         Two more where the server does not know the script: one call brings it along.
         """
         replies: dict[str, Reply] = {}
-        left = list(keys)
-        while left:
+        unasked = list(keys)
+        while unasked:
+            until = monotonic() + left(self._timeouts.total)
             with _typed_errors():
-                found = self._sync.get().ask_all(_calls(script, left, arguments))
-            replies.update(zip(left, found, strict=True))
-            left = [key for key in left if isinstance(replies[key], Exception)]
-            if left:
-                first = left.pop(0)
+                try:
+                    found = self._sync.get().ask_all(_calls(script, unasked, arguments), until)
+                except LOST as error:
+                    found = [error] * len(unasked)
+            replies.update(zip(unasked, found, strict=True))
+            unasked = [key for key in unasked if isinstance(replies[key], Exception)]
+            if unasked:
+                first = unasked.pop(0)
                 replies[first] = self.script(script, first, arguments)
         return [replies[key] for key in keys]
 
@@ -105,14 +138,19 @@ class Transport:
     ) -> list[Reply]:
         """See many()."""
         replies: dict[str, Reply] = {}
-        left = list(keys)
-        while left:
+        unasked = list(keys)
+        while unasked:
+            until = monotonic() + left(self._timeouts.total)
+            calls = _calls(script, unasked, arguments)
             with _typed_errors():
-                found = await (await self._async.get()).ask_all(_calls(script, left, arguments))
-            replies.update(zip(left, found, strict=True))
-            left = [key for key in left if isinstance(replies[key], Exception)]
-            if left:
-                first = left.pop(0)
+                try:
+                    found = await (await self._async.get()).ask_all(calls, until)
+                except LOST as error:
+                    found = [error] * len(unasked)
+            replies.update(zip(unasked, found, strict=True))
+            unasked = [key for key in unasked if isinstance(replies[key], Exception)]
+            if unasked:
+                first = unasked.pop(0)
                 replies[first] = await self.ascript(script, first, arguments)
         return [replies[key] for key in keys]
 

@@ -1,0 +1,344 @@
+"""How long anybody waits for a server that does not answer, and what is made of a lost reply."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+import redis.asyncio
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+
+from django_jam_sessions import SessionModule, SessionNotFoundError, SessionStoreUnavailable
+from django_jam_sessions.engine import SessionStore
+from django_jam_sessions.middleware import SessionMiddleware
+from django_jam_sessions.patience import DEFAULTS
+
+from .conftest import Face
+from .faults.servers import Server
+from .proxy import Proxy
+
+MOST = 2.5  # seconds that a request may lose
+MANY = 200
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(redis_uri: str) -> Iterator[Proxy]:
+    with Proxy(urlsplit(redis_uri).port or 6379) as proxy:
+        yield proxy
+
+
+def seconds_until_unavailable(ask: Callable[[], Any]) -> float:
+    started = time.monotonic()
+    with pytest.raises(SessionStoreUnavailable):
+        ask()
+    return time.monotonic() - started
+
+
+async def aseconds_until_unavailable(asked: Any) -> float:
+    started = time.monotonic()
+    with pytest.raises(SessionStoreUnavailable):
+        await asked
+    return time.monotonic() - started
+
+
+# A frozen server: it accepts connections, and says nothing
+
+
+@pytest.mark.parametrize("is_warm", [True, False], ids=["connected", "not connected"])
+def test_200_threads_have_their_error_in_time(server: Server, is_warm: bool) -> None:
+    module = SessionModule("redis", redis_uri=server.uri)
+    with ThreadPoolExecutor(MANY) as threads:
+        if is_warm:
+            list(threads.map(lambda n: module.sync.create("5", {}), range(MANY)))
+        server.freeze()
+        ask = module.sync.count
+        waits = threads.map(lambda n: seconds_until_unavailable(lambda: ask("5")), range(MANY))
+        assert max(waits) < MOST
+        server.thaw()
+        assert module.sync.count("5") == (MANY if is_warm else 0)
+
+
+@pytest.mark.parametrize("is_warm", [True, False], ids=["connected", "not connected"])
+def test_200_tasks_have_their_error_in_time(server: Server, is_warm: bool) -> None:
+    module = SessionModule("redis", redis_uri=server.uri)
+
+    async def run() -> None:
+        if is_warm:
+            await module.create("5", {})
+        server.freeze()
+        asked = (aseconds_until_unavailable(module.count("5")) for _ in range(MANY))
+        assert max(await asyncio.gather(*asked)) < MOST
+        server.thaw()
+        assert await module.count("5") == is_warm
+
+    asyncio.run(run(), debug=False)  # it is not the time of the debug mode that is asked for
+
+
+def test_a_client_of_ones_own_without_timeouts_is_bounded(server: Server, call: Face) -> None:
+    def client(is_async: bool) -> Any:
+        library: Any = redis.asyncio if is_async else redis
+        return library.Redis(port=server.port, socket_timeout=None, socket_connect_timeout=None)
+
+    module = SessionModule("redis", redis_uri=client, total_timeout=0.5)
+    session_id = call(module, "create", "5", {})
+    server.freeze()
+    for _ in range(2):
+        assert 0.3 < seconds_until_unavailable(lambda: call(module, "get", session_id)) < 1
+    server.thaw()
+    assert call(module, "get", session_id) == {}
+
+
+def test_without_retries_one_timeout_is_all(server: Server, call: Face) -> None:
+    module = SessionModule("redis", redis_uri=server.uri, read_timeout=0.3, retries=0)
+    call(module, "count", "5")
+    server.freeze()
+    assert 0.2 < seconds_until_unavailable(lambda: call(module, "count", "5")) < 0.6
+
+
+@pytest.mark.parametrize("method", ["keys", "purge", "list", "clear", "create", "clear_others"])
+def test_every_method_ends_in_time(server: Server, call: Face, method: str) -> None:
+    module = SessionModule("redis", redis_uri=server.uri, read_timeout=0.2, total_timeout=0.5)
+    arguments: tuple[Any, ...] = {"keys": (), "purge": (), "create": ("5", {})}.get(method, ("5",))
+    if method == "clear_others":
+        arguments = (call(module, "create", "5", {}),)
+    call(module, "count", "5")
+    server.freeze()
+    assert seconds_until_unavailable(lambda: call(module, method, *arguments)) < 0.9
+
+
+# A server that is slow to death
+
+
+@pytest.fixture
+def trickle() -> Iterator[int]:
+    """The port of a server that sends a byte of its reply now and then, and never all of them."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def serve(client: socket.socket) -> None:
+        with client:
+            while not over.is_set() and (request := client.recv(65536)):
+                if b"EVAL" not in request:
+                    client.sendall(b"+OK\r\n" * request.count(b"*"))
+                    continue
+                client.sendall(b"$999\r\n")
+                while not over.wait(0.05):
+                    client.sendall(b"x")
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=quietly, args=(serve, client), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    over.set()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def quietly(serve: Callable[[socket.socket], None], client: socket.socket) -> None:
+    try:
+        serve(client)
+    except OSError:
+        client.close()
+
+
+def test_a_reply_that_trickles_ends_in_time(trickle: int, call: Face) -> None:
+    uri = "redis://127.0.0.1:%d/0?protocol=2" % trickle
+    module = SessionModule("redis", redis_uri=uri, total_timeout=0.8)
+    assert seconds_until_unavailable(lambda: call(module, "get", "0" * 40)) < 1.2
+
+
+def test_a_handshake_that_lasts_ends_in_time(call: Face) -> None:
+    """Each of its steps is answered before the read timeout, and still it must end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=quietly, args=(slow_greeting, listener), daemon=True).start()
+        port = listener.getsockname()[1]
+        uri = "redis://x:y@127.0.0.1:%d/7?protocol=2&client_name=z" % port
+        module = SessionModule("redis", redis_uri=uri, total_timeout=0.8)
+        assert seconds_until_unavailable(lambda: call(module, "count", "5")) < 1.2
+
+
+def slow_greeting(listener: socket.socket) -> None:
+    client, _ = listener.accept()
+    with client:
+        while request := client.recv(65536):
+            for _ in range(request.count(b"*")):
+                time.sleep(0.3)
+                client.sendall(b"+OK\r\n")
+
+
+# What is lost counts for the whole request
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["wsgi", "asgi"])
+def test_a_request_loses_no_more_than_the_total(
+    proxy: Proxy, prefix: str, settings: Any, is_async: bool
+) -> None:
+    """One that goes on after the first reply that was lost has less to lose for the rest."""
+    settings.JAM_SESSIONS = {
+        "SESSIONS_TYPE": "redis",
+        "REDIS_URI": "redis://127.0.0.1:%d/0" % proxy.port,
+        "SESSIONS_PATH": prefix,
+        "READ_TIMEOUT": 0.5,
+        "TOTAL_TIMEOUT": 1.2,
+    }
+    store = SessionStore()
+    store["x"] = 1
+    store.save()
+    request = RequestFactory().get("/")
+    request.COOKIES["sessionid"] = store.session_key or ""
+    proxy.is_silent, proxy.only = True, b"EVALSHA"
+
+    def view(request: HttpRequest) -> HttpResponse:
+        proxy.lose = 1
+        assert request.session["x"] == 1  # at the second attempt
+        assert proxy.lose == 0
+        proxy.lose = 9
+        request.session["x"] = 2
+        return HttpResponse()
+
+    async def aview(request: HttpRequest) -> HttpResponse:
+        proxy.lose = 1
+        assert await request.session.aget("x") == 1
+        proxy.lose = 9
+        await request.session.aset("x", 2)
+        return HttpResponse()
+
+    async def serve() -> Any:
+        return await SessionMiddleware(aview)(request)
+
+    started = time.monotonic()
+    response = asyncio.run(serve()) if is_async else SessionMiddleware(view)(request)
+    assert response.status_code == 503
+    assert 0.9 < time.monotonic() - started < 1.5
+
+
+def test_a_long_request_may_ask_as_often_as_it_likes(
+    redis_uri: str, prefix: str, call: Face
+) -> None:
+    """Only what failed attempts take is counted."""
+    module = SessionModule("redis", redis_uri=redis_uri, sessions_path=prefix, total_timeout=0.3)
+    started = time.monotonic()
+    while time.monotonic() - started < 0.5:
+        call(module, "count", "5")
+
+
+# A reply that is lost, and not a word of it
+
+
+CALLS: dict[str, tuple[Any, ...]] = {
+    "create": ("6", {}),
+    "get": ("id",),
+    "update": ("id", {"b": 2}),
+    "delete": ("id",),
+    "rework": ("id",),
+    "clear": ("5",),
+    "clear_others": ("id",),
+    "end": ("5", "handle"),
+}
+
+
+@pytest.mark.parametrize("is_silent", [True, False], ids=["silent", "cut"])
+@pytest.mark.parametrize("is_crypt", [False, True], ids=["plain", "sealed"])
+@pytest.mark.parametrize("method", CALLS)
+def test_a_lost_reply_is_made_good(
+    proxy: Proxy, prefix: str, call: Face, method: str, is_crypt: bool, is_silent: bool
+) -> None:
+    module = SessionModule(
+        "redis",
+        redis_uri="redis://127.0.0.1:%d/0" % proxy.port,
+        sessions_path=prefix,
+        is_session_crypt=is_crypt,
+        session_aes_secret=b"s" * 32,
+        read_timeout=0.15,
+    )
+    session_id, other = (call(module, "create", "5", {"a": n}) for n in (1, 2))
+    (info,) = (each for each in call(module, "list", "5", session_id) if each.is_current)
+    given = {"id": session_id, "handle": info.handle}
+    arguments = [given.get(each, each) if isinstance(each, str) else each for each in CALLS[method]]
+    warm(module, call)
+    proxy.is_silent, proxy.lose = is_silent, 1
+    proxy.only = b"UNLINK" if method == "clear" else b"EVALSHA"
+    result = call(module, method, *arguments)
+    assert proxy.lose == 0
+    left = {"create": (2, 1), "delete": (1, 0), "end": (1, 0), "clear_others": (1, 0)}
+    expected = (0, 0) if method == "clear" else left.get(method, (2, 0))
+    assert (call(module, "count", "5"), call(module, "count", "6")) == expected
+    if method in ("delete", "rework", "clear", "end"):
+        with pytest.raises(SessionNotFoundError):
+            call(module, "get", session_id)
+    if method == "rework":
+        assert call(module, "get", result) == {"a": 1}
+    if method == "update":
+        assert call(module, "get", session_id) == {"b": 2}
+    if method != "clear" and method != "clear_others":
+        assert call(module, "get", other) == {"a": 2}
+
+
+def warm(module: SessionModule, call: Face) -> None:
+    """The server knows the scripts, so that each call is one EVALSHA."""
+    ids = [call(module, "create", "warm", {}) for _ in range(3)]
+    call(module, "update", ids[0], {})
+    call(module, "delete", ids[1])
+    call(module, "clear_others", call(module, "rework", ids[0]))
+    call(module, "clear", "warm")
+
+
+def test_idle_connections_that_a_restart_has_cut_are_no_outage(server: Server) -> None:
+    """Each of ten threads meets a dead connection, and none of them a second one."""
+    module = SessionModule("redis", redis_uri=server.uri)
+    barrier = threading.Barrier(10)
+
+    def ask(number: int) -> int:
+        barrier.wait()
+        return module.sync.count("5")
+
+    with ThreadPoolExecutor(10) as threads:
+        for _ in range(3):
+            for _ in range(5):
+                assert list(threads.map(ask, range(10))) == [0] * 10
+            server.stop()
+            server.start()
+
+
+# The settings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"connect_timeout": 0}, {"read_timeout": None}, {"total_timeout": "1"}, {"retries": 3}],
+)
+def test_a_timeout_that_is_none_is_an_error(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ImproperlyConfigured, match=name):
+        SessionModule("redis", **wrong)
+
+
+def test_the_defaults_keep_a_request_under_two_and_a_half_seconds() -> None:
+    assert DEFAULTS.connect == DEFAULTS.read == 1
+    assert DEFAULTS.retries == 1
+    assert DEFAULTS.total < MOST
