@@ -5,10 +5,12 @@ PORT ?= 8000
 SERVER ?=
 REDIS_URI ?=
 CHROMIUM ?= chromium
+FAULT_SECONDS ?= 4
+FAULT_USERS ?= 8
 bin = $(VENV)/bin
 ready = $(VENV)/.ready
 
-.PHONY: demo test lint types unit test-browser screenshots chromium bench format clean
+.PHONY: demo test lint types unit test-browser faults screenshots chromium bench format clean
 
 demo: $(ready)
 	$(bin)/python testproject/manage.py demo --port $(PORT) \
@@ -30,6 +32,11 @@ unit: $(ready)
 test-browser: $(VENV)/.browser chromium
 	CHROMIUM="$$(command -v $(CHROMIUM))" \
 		$(bin)/python -X dev -m pytest -n 2 tests/browser
+
+# tests/faults for longer, with more users: about three minutes. Prints its figures.
+faults: $(ready)
+	FAULT_SECONDS=$(FAULT_SECONDS) FAULT_USERS=$(FAULT_USERS) \
+		$(bin)/python -X dev -m pytest -p no:randomly tests/faults
 
 # Draws docs/images anew. Look at each of them.
 screenshots: $(VENV)/.browser chromium

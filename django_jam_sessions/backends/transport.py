@@ -77,9 +77,8 @@ class Transport:
                 started = self._again(error, started, until)
             try:
                 reply = lines.ask(command, until, fresh=True, **options)
-            except LOST:
+            finally:
                 lose(monotonic() - started)
-                raise
             return gone if reply == 0 and gone is not None else reply
         except ERRORS as error:
             raise _typed(error) from error
@@ -95,9 +94,8 @@ class Transport:
                 started = self._again(error, started, until)
             try:
                 reply = await line.ask(command, until, fresh=True, **options)
-            except LOST:
+            finally:
                 lose(monotonic() - started)
-                raise
             return gone if reply == 0 and gone is not None else reply
         except ERRORS as error:
             raise _typed(error) from error

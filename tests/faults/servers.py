@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from testproject.server import find_server, free_port
 
@@ -33,12 +35,17 @@ class Server:
     def __exit__(self, *args: Any) -> None:
         self.kill()
 
-    def start(self) -> None:
+    def start(self, waits: bool = True) -> None:
         command = [find_server(), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self.directory), *self.options]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
+        if waits:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until it answers; loading is no answer."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
@@ -47,10 +54,18 @@ class Server:
             time.sleep(0.02)
         raise RuntimeError("The server did not start.")
 
-    def call(self, *command: Any) -> Any:
+    def call(self, *command: Any, password: str | None = None) -> Any:
         """A client's call, for the test itself; it does not come in the way of others."""
-        with redis.Redis(port=self.port, socket_timeout=5) as client:
+        retry = Retry(NoBackoff(), 0)
+        with redis.Redis(
+            port=self.port, socket_timeout=5, password=password, retry=retry
+        ) as client:
             return client.execute_command(*command)
+
+    def save_and_stop(self) -> None:
+        with contextlib.suppress(redis.ConnectionError):
+            self.call("SHUTDOWN", "SAVE")
+        self.kill()
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
