@@ -2,7 +2,8 @@
 
 Logic that needs several calls is a generator: it yields ``(method name, *arguments)`` and is sent
 what the call returned. run() makes the calls on a target; arun() awaits the target's twins, whose
-names begin with an ``a``. The logic itself does no I/O and knows of no event loop.
+names begin with an ``a``. What a call raises is raised where it was yielded. The logic
+itself does no I/O and knows of no event loop.
 ``(TELL, signal, details)`` sends a signal of Django's instead. ``(QUEUE, name, seconds)`` waits for
 its turn, which lasts to the end of the steps, and is sent whether it came.
 """
@@ -33,10 +34,15 @@ def run(target: object, steps: Steps[T]) -> T:
                 turn = step if is_mine else None
                 step = steps.send(is_mine)
             else:
-                step = steps.send(getattr(target, step[0])(*step[1:]))
+                try:
+                    result = getattr(target, step[0])(*step[1:])
+                except BaseException as error:  # noqa: BLE001 - the logic may let it pass
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
     except StopIteration as done:
-        result: T = done.value
-        return result
+        returned: T = done.value
+        return returned
     finally:
         if turn is not None:
             queues.leave(turn[1])
@@ -55,10 +61,15 @@ async def arun(target: object, steps: Steps[T]) -> T:
                 turn = step if is_mine else None
                 step = steps.send(is_mine)
             else:
-                step = steps.send(await getattr(target, "a" + step[0])(*step[1:]))
+                try:
+                    result = await getattr(target, "a" + step[0])(*step[1:])
+                except BaseException as error:  # noqa: BLE001 - also where it was cancelled
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
     except StopIteration as done:
-        result: T = done.value
-        return result
+        returned: T = done.value
+        return returned
     finally:
         if turn is not None:
             queues.aleave(turn[1])

@@ -13,6 +13,7 @@ class Proxy:
         self.target = port
         self.lose = 0  # that many of the next replies
         self.only: bytes = b""  # only replies to requests that hold this
+        self.is_deaf = False  # what is lost is not carried out either
         self.is_silent = False  # the connection stays, and nothing comes over it any more
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -40,9 +41,11 @@ class Proxy:
         """Requests go one by one: each is answered before the next comes."""
         with contextlib.suppress(OSError):
             while request := client.recv(1 << 20):
-                server.sendall(request)
-                reply = server.recv(1 << 20)
-                if self.lose and self.only in request:
+                is_lost = bool(self.lose) and self.only in request
+                if not (is_lost and self.is_deaf):
+                    server.sendall(request)
+                    reply = server.recv(1 << 20)
+                if is_lost:
                     self.lose -= 1
                     if self.is_silent:
                         continue

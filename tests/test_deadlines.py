@@ -15,11 +15,18 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 import redis.asyncio
+from django.contrib.sessions.backends.base import UpdateError
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from django_jam_sessions import SessionModule, SessionNotFoundError, SessionStoreUnavailable
+from django_jam_sessions import (
+    SessionModule,
+    SessionNotFoundError,
+    SessionStoreUnavailable,
+)
+from django_jam_sessions.backends import scripts
+from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
 from django_jam_sessions.middleware import SessionMiddleware
 from django_jam_sessions.patience import DEFAULTS
@@ -30,6 +37,7 @@ from .proxy import Proxy
 
 MOST = 2.5  # seconds that a request may lose
 MANY = 200
+SignIn = Callable[[Face, str], SessionStore]
 
 
 @pytest.fixture
@@ -306,6 +314,89 @@ def warm(module: SessionModule, call: Face) -> None:
     call(module, "delete", ids[1])
     call(module, "clear_others", call(module, "rework", ids[0]))
     call(module, "clear", "warm")
+
+
+@pytest.fixture
+def sign_in(proxy: Proxy, prefix: str, settings: Any) -> SignIn:
+    """A session that is on its way to its owner; the proxy is there for what comes next."""
+    settings.JAM_SESSIONS = {
+        "SESSIONS_TYPE": "redis",
+        "REDIS_URI": "redis://127.0.0.1:%d/0" % proxy.port,
+        "SESSIONS_PATH": prefix,
+    }
+
+    def sign_in(call: Face, owner: str) -> SessionStore:
+        store = SessionStore()
+        call(store, "update", {"cart": 1})
+        call(store, "save")
+        call(store, "update", {"_auth_user_id": owner})
+        return store
+
+    return sign_in
+
+
+@pytest.mark.parametrize("lost", ["insert", "removal"])
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "not done"])
+def test_a_login_that_fails_half_way_leaves_the_old_state_or_the_new(
+    proxy: Proxy, call: Face, sign_in: SignIn, lost: str, is_done: bool
+) -> None:
+    """What nobody was told the id of is removed at the next login."""
+    module = configured.current()
+    store = sign_in(call, "5")
+    key = store._stored_key
+    call(sign_in(call, "9"), "save")  # the server knows the scripts
+    script = scripts.INSERT if lost == "insert" else scripts.REMOVE
+    proxy.only, proxy.lose, proxy.is_deaf = script.sha.encode(), 2, not is_done
+    with pytest.raises(SessionStoreUnavailable):
+        call(store, "save")
+    assert proxy.lose == 0
+    call(sign_in(call, "6"), "save")
+    is_moved = lost == "removal" and is_done
+    assert call(module, "count", "5") == is_moved
+    assert call(SessionStore(key), "get", "cart") == (None if is_moved else 1)
+
+
+def test_a_login_that_is_refused_after_all_takes_its_insert_back(
+    call: Face, sign_in: SignIn
+) -> None:
+    store = sign_in(call, "5")
+    key = store._stored_key
+    call(SessionStore(key), "delete", key)
+    with pytest.raises(UpdateError):
+        call(store, "save")
+    assert call(configured.current(), "count", "5") == 0
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_cancelled_login_leaves_the_old_state_or_the_new(
+    prefix: str, settings: Any, redis_uri: str, turns: int
+) -> None:
+    settings.JAM_SESSIONS = {
+        "SESSIONS_TYPE": "redis",
+        "REDIS_URI": redis_uri,
+        "SESSIONS_PATH": prefix,
+    }
+
+    async def run() -> None:
+        anonymous = SessionStore()
+        await anonymous.aset("cart", 1)
+        await anonymous.asave()
+        store = SessionStore(anonymous.session_key)
+        await store.aset("_auth_user_id", "5")
+        new_key = store.session_key
+        login = asyncio.ensure_future(store.asave())
+        for _ in range(turns):
+            await asyncio.sleep(0.0002)
+        login.cancel()
+        await asyncio.gather(login, return_exceptions=True)
+        other = SessionStore()
+        await other.aset("_auth_user_id", "6")
+        await other.asave()  # tidies
+        old = await SessionStore(anonymous.session_key).aget("cart")
+        new = await SessionStore(new_key).aget("cart")
+        assert (old, new) in ((1, None), (None, 1))
+
+    asyncio.run(run())
 
 
 def test_idle_connections_that_a_restart_has_cut_are_no_outage(server: Server) -> None:

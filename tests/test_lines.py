@@ -114,16 +114,17 @@ def test_a_server_that_falls_silent_is_an_outage_and_comes_back(call: Face) -> N
         assert call(module, "get", session_id) == {"a": 1}
 
 
-@pytest.fixture
-def babbler() -> Iterator[int]:
+@pytest.fixture(params=[b"\0nonsense\r\n", b":5\r\n", b"*1\r\n:5\r\n"])
+def babbler(request: pytest.FixtureRequest) -> Iterator[int]:
     """A server that accepts the greeting and then talks nonsense."""
+    nonsense: bytes = request.param
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(client: socket.socket) -> None:
         with client:
             while request := client.recv(65536):
                 if b"EVAL" in request:
-                    client.sendall(b"\0nonsense\r\n")
+                    client.sendall(nonsense)
                     continue
                 client.sendall(b"+OK\r\n" * request.count(b"*"))
 

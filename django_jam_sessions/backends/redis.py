@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import codec
 from ..codec import Change, Place, Record
+from ..exceptions import SessionStoreUnavailable
 from ..patience import DEFAULTS, Timeouts
 from ..steps import Steps, arun, run
 from . import scripts
@@ -37,6 +39,7 @@ Call = tuple[Script, str, Sequence[Argument]]
 
 NO_ISSUER = b"\0"
 PURGE_KEYS = 1000  # that one purge() looks at, or as many as SCAN comes to
+STRAYS = 1000  # that a process remembers
 GONE = 1  # what stands for a removal that a lost reply leaves in doubt: any number but 0
 
 
@@ -49,6 +52,7 @@ class RedisBackend(Backend):
         self.prefix = path + ":"
         self.redis = Transport(client_factory(uri, timeouts), timeouts)
         self._offset: int | None = None  # the server's clock less ours, in ms
+        self._strays: deque[tuple[Place, Place | None]] = deque(maxlen=STRAYS)
 
     # Writes reply with the server's time, so that it is asked for only once.
 
@@ -63,12 +67,12 @@ class RedisBackend(Backend):
         return _clock() + (self._offset or 0)
 
     def _learn_time(self, reply: Sequence[int | bytes]) -> None:
-        seconds, microseconds = (int(number) for number in reply)
+        seconds, microseconds = (int(number) for number in _checked(reply, (list, tuple)))
         self._offset = seconds * 1000 + microseconds // 1000 - _clock()
 
     def _outcome(self, reply: Reply) -> Outcome:
         if not isinstance(reply, int):
-            return codec.unpack(reply) or False
+            return codec.unpack(_checked(reply, bytes)) or False
         if reply > GONE:
             self._offset = reply - _clock()
         return reply != 0
@@ -81,12 +85,45 @@ class RedisBackend(Backend):
     def insert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
-        return self._inserted(self.redis.script(*self._insert(place, record, ttl, limit)))
+        return run(self.redis, self._insert_and_tidy(place, record, ttl, limit))
 
     async def ainsert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
-        return self._inserted(await self.redis.ascript(*self._insert(place, record, ttl, limit)))
+        return await arun(self.redis, self._insert_and_tidy(place, record, ttl, limit))
+
+    def _insert_and_tidy(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None
+    ) -> Steps[Inserted]:
+        inserted = yield from self._new(place, record, ttl, limit)
+        yield from self._tidy()
+        return inserted
+
+    def _new(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None
+    ) -> Steps[Inserted]:
+        try:
+            reply = yield "script", *self._insert(place, record, ttl, limit)
+        except BaseException:
+            self._strays.append((place, None))
+            raise
+        return self._inserted(reply)
+
+    def _tidy(self) -> Steps[None]:
+        """Remove what calls that failed, or were cancelled, may have stored: nobody has its id.
+
+        Where it was to take another's place, and that one is gone, the move was made, and stays.
+        """
+        while self._strays:
+            stray = place, source = self._strays.popleft()
+            try:
+                if source is None or (yield "script", *self._fetch(source)):
+                    yield "script", *self._remove(place), GONE
+            except BaseException as error:
+                self._strays.append(stray)
+                if isinstance(error, SessionStoreUnavailable):
+                    return  # the next one who comes by sees to it
+                raise
 
     def _insert(self, place: Place, record: Record, ttl: int | None, limit: Limit | None) -> Call:
         before, between, meta, body = codec.parts(record)
@@ -183,14 +220,18 @@ class RedisBackend(Backend):
             value = codec.pack(record)
             call = self._rename(source, target, record.version, expected, value, ttl)
             return self._outcome((yield call))
-        inserted = self._inserted((yield "script", *self._insert(target, record, ttl, limit)))
+        inserted = yield from self._new(target, record, ttl, limit)
         if inserted is None or inserted is False:
             return inserted
-        outcome = self._outcome((yield "script", *self._remove(source, expected), GONE))
-        if outcome is True:
-            return inserted
-        yield "script", *self._remove(target), GONE
-        return outcome
+        try:
+            outcome = self._outcome((yield "script", *self._remove(source, expected), GONE))
+        except BaseException:
+            self._strays.append((target, source))
+            raise
+        if outcome is not True:
+            self._strays.append((target, None))
+        yield from self._tidy()
+        return inserted if outcome is True else outcome
 
     def _rename(
         self,
@@ -241,10 +282,10 @@ class RedisBackend(Backend):
         return scripts.LIST, self.prefix + locator, (limit, cursor or "0")
 
     def count(self, locator: str) -> int:
-        return int(self.redis.script(scripts.COUNT, self.prefix + locator, ()))
+        return _number(self.redis.script(scripts.COUNT, self.prefix + locator, ()))
 
     async def acount(self, locator: str) -> int:
-        return int(await self.redis.ascript(scripts.COUNT, self.prefix + locator, ()))
+        return _number(await self.redis.ascript(scripts.COUNT, self.prefix + locator, ()))
 
     def scan(self, limit: int, cursor: str | None = None) -> Scan:
         return run(self.redis, self._scan(limit, cursor))
@@ -294,6 +335,17 @@ class RedisBackend(Backend):
         return removed, following or None
 
 
+def _checked(reply: Reply, kind: type | tuple[type, ...]) -> Any:
+    """A reply of a kind that no script of ours gives is no session's end: it is no Redis."""
+    if not isinstance(reply, kind):
+        raise SessionStoreUnavailable("Redis did not answer as it should.")
+    return reply
+
+
+def _number(reply: Reply) -> int:
+    return int(_checked(reply, int))
+
+
 def _clock() -> int:
     return time.time_ns() // 1_000_000
 
@@ -309,7 +361,7 @@ def _meta(meta: bytes | None) -> tuple[str, bytes]:
 def _fetched(place: Place, value: bytes | None) -> Record | None:
     if value is None:
         return None
-    record = codec.unpack(value)
+    record = codec.unpack(_checked(value, bytes))
     if record is None:
         _log_torn(place)
         return None
@@ -317,7 +369,7 @@ def _fetched(place: Place, value: bytes | None) -> Record | None:
 
 
 def _listed(locator: str, reply: Reply) -> Listing:
-    cursor, flat = reply
+    cursor, flat = _checked(reply, list)
     found = []
     pairs = iter(flat)
     for field, value in zip(pairs, pairs, strict=True):

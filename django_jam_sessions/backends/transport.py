@@ -172,6 +172,9 @@ class Transport:
         return _page(await self.acommand(*command, **_target(nodes, index)), index, nodes)
 
 
+_CODE = re.compile(r"[A-Z]{3,16}\b")  # as in "MISCONF Errors writing to the AOF file"
+
+
 class _UnknownScriptError(Exception):
     """The server was restarted, or its scripts were flushed: EVAL brings the script along."""
 
@@ -181,6 +184,9 @@ def _typed(error: Exception) -> Exception:
         return _UnknownScriptError()
     # Only the kind of error: its text may show keys, or where the server is.
     kind = type(error).__name__
+    code = _CODE.match(str(error)) if isinstance(error, redis.ResponseError) else None
+    if code is not None:
+        kind += ", %s" % code[0]
     return SessionStoreUnavailable("Redis did not answer as it should: %s." % kind)
 
 

@@ -60,11 +60,14 @@ def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> 
     return tell
 
 
-def check(figures: Figures, refuses: bool) -> None:
+def check(figures: Figures, refuses: bool | None) -> None:
     assert figures.signed_out == figures.resurrected == figures.lost == figures.doubled == 0
     assert figures.after == figures.before - figures.ended
     assert figures.served > 0
-    assert (figures.refused > 0) is refuses
+    if refuses is None:
+        assert figures.refused < figures.served / 20
+    else:
+        assert (figures.refused > 0) is refuses
     assert figures.longest < MOST + 0.5  # the machine is busy with all of them at once
 
 
@@ -191,12 +194,12 @@ def _again_and_again(do: Callable[[], Any], seconds: float) -> Iterator[None]:
         (locked, (), True),
         (unsaved, (), True),
         (flushed_scripts, (), False),
-        (cut, (), False),
+        (cut, (), None),  # whose connection is cut twice in a row is refused
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_nobody_is_signed_out_and_nothing_lost(
-    start: Any, kind: str, tell: Any, fault: Fault, options: Any, refuses: bool
+    start: Any, kind: str, tell: Any, fault: Fault, options: Any, refuses: bool | None
 ) -> None:
     server = start(*options)
     crowd = Crowd(kind, USERS)
