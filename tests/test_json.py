@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import stat
 import threading
 from pathlib import Path
@@ -44,6 +46,26 @@ def test_a_document_is_readable_and_may_be_edited(module: SessionModule, path: P
     document["data"]["name"] = "Grace"
     file.write_text(json.dumps(document, indent=4))
     assert module.sync.get(session_id) == {"name": "Grace"}
+
+
+def test_a_moving_document_is_the_old_record_or_the_new_by_where_it_lies() -> None:
+    bodies = [b"{}", b"\xff\x00", b'{ "a" : 1.50 }', b""]
+    old, new = Place("a" * 15, bytes(16)), Place("b" * 15, bytes(16))
+    for body in bodies:
+        stored = codec.Record(b"e", b"\0\1\2\3", b"version8", 1, 0, 2, 3, b'["5"]', body)
+        moved = stored._replace(version=b"version9", issuer=b"m", meta=b"", body=body + body)
+        document = layout.dumps_moving(stored, new, moved)
+        assert layout.loads(document, old) == layout.loads(document) == stored
+        assert layout.loads(document, new) == moved
+
+
+@pytest.mark.parametrize("moving", [5, "x", {}, [], {"to": 5}, {"to": "b"}, None, True])
+def test_a_torn_moving_document_raises_what_is_caught(moving: Any) -> None:
+    record = codec.Record(b"e", b"\0\1\2\3", b"version8", 1, 0, 2, 3, b'["5"]', b"{}")
+    document = json.loads(layout.dumps(record))
+    with contextlib.suppress(*layout.ERRORS):
+        place = Place("b" * 15, bytes(16))
+        assert layout.loads(json.dumps({**document, "moving": moving}).encode(), place) == record
 
 
 @pytest.mark.parametrize(
@@ -349,6 +371,35 @@ def test_a_child_forked_under_a_lock_keeps_nobody_waiting(
         os.waitpid(pid, 0)
         os.close(reader)
         os.close(writer)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_lock_does_not_outlive_its_killed_holder_in_a_forked_child(
+    module: SessionModule, path: Path
+) -> None:
+    """The child holds the lock's descriptor too, and it goes on living."""
+    session_id = module.sync.create("5", {})
+    backend = module.backend
+    assert isinstance(backend, JSONBackend)
+    locator = next(iter(backend._locators()))
+    reader, writer = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        with backend.directory.locked(locator):
+            if os.fork() == 0:
+                os.close(writer)
+                os.read(reader, 1)  # until the test ends
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(holder, 0)[1]) == -signal.SIGKILL
+        locked = threading.Thread(target=module.sync.delete, args=(session_id,), daemon=True)
+        locked.start()
+        locked.join(10)
+        assert not locked.is_alive()
+    finally:
+        os.close(writer)
+        os.close(reader)
 
 
 def test_a_document_that_never_expired_says_so(module: SessionModule, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The JSON backend's directory: whether it can be used, its locks, and its files as bytes.
+"""The JSON backend's directory: whether it can be used, and its locks.
 
 Readers take no lock: a file is replaced whole. Writers of a locator take one of 256 lock files that
 are made once and never removed, so that no lock can vanish under somebody who waits for it.
@@ -7,7 +7,6 @@ are made once and never removed, so that no lock can vanish under somebody who w
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 import zlib
@@ -18,20 +17,19 @@ from types import TracebackType
 from django.core.files import locks
 
 from ..exceptions import SessionStoreUnavailable
+from .files import DIRECTORY_MODE, FILE_MODE, Files, is_allowed
 
 LOCKS = 256
 MARKER = "locks"  # what makes a directory ours
 TRASH = "trash"
-FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
-READ_SIZE = 65536  # bytes
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_ONCE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Directory:
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
         self.path = Path(path).absolute()
+        self.files = Files(fsync=fsync)
         self._ready = False
 
     def prepare(self) -> None:
@@ -44,13 +42,27 @@ class Directory:
             self._ready = True
 
     def _create(self) -> None:
+        missing = [each for each in (self.path, *self.path.parents) if not each.exists()]
         self.path.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
         for name in (MARKER, TRASH):  # the marker first: a start may be cut off anywhere
             (self.path / name).mkdir(DIRECTORY_MODE, exist_ok=True)
         for number in range(LOCKS):
-            os.close(os.open(self._lock_file(number), os.O_RDWR | os.O_CREAT, FILE_MODE))
-        # The sessions are no part of anybody's project.
-        (self.path / ".gitignore").write_text("*\n")
+            os.close(os.open(self._lock_file(number), _LOCK | os.O_CREAT, FILE_MODE))
+        self._ignore()
+        for directory in (self.path / MARKER, self.path, *(each.parent for each in missing)):
+            self.files.sync(directory)
+
+    def _ignore(self) -> None:
+        """The sessions are no part of anybody's project. Once: a start needs no room on a disk."""
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(self.path / ".gitignore", _ONCE)
+            try:
+                os.write(descriptor, b"*\n")
+            except OSError:
+                os.unlink(self.path / ".gitignore")
+                raise
+            finally:
+                os.close(descriptor)
 
     def locked(self, *names: str) -> Locked:
         """A context that holds the locks of ``names``, taken in one order by everybody."""
@@ -59,12 +71,11 @@ class Directory:
 
     def open_lock(self, number: int) -> int:
         """A descriptor of its own, so that threads exclude each other too."""
-        flags = os.O_RDWR | os.O_CLOEXEC
         try:
-            return os.open(self._lock_file(number), flags)
+            return os.open(self._lock_file(number), _LOCK)
         except FileNotFoundError:  # somebody removed the directory: every session ended
             self._create()
-            return os.open(self._lock_file(number), flags)
+            return os.open(self._lock_file(number), _LOCK)
 
     def _lock_file(self, number: int) -> str:
         return "%s/%s/%02x" % (self.path, MARKER, number)
@@ -77,6 +88,7 @@ class Locked:
         self._held: list[int] = []
 
     def __enter__(self) -> None:
+        _entered.add(self)
         try:
             for number in self._numbers:
                 self._held.append(self._directory.open_lock(number))
@@ -102,6 +114,25 @@ class Locked:
             locks.unlock(descriptor)
             os.close(descriptor)
         self._held.clear()
+        _entered.discard(self)
+
+    def forget(self) -> None:
+        """Let go of what a parent locked, and leave it locked."""
+        while self._held:
+            os.close(self._held.pop())
+
+
+_entered: set[Locked] = set()
+
+
+def _forget_the_parents_locks() -> None:
+    """Else a lock outlives a parent that is killed, for as long as the forked child lives."""
+    for locked in _entered:
+        locked.forget()
+    _entered.clear()
+
+
+os.register_at_fork(after_in_child=_forget_the_parents_locks)
 
 
 class _TypedErrors:
@@ -123,80 +154,13 @@ typed_errors = _TypedErrors()
 """A context in which an OSError becomes SessionStoreUnavailable."""
 
 
-def read(path: str) -> bytes | None:
-    """The content; None where there is no file, b"" where something else is in its place."""
-    try:
-        descriptor = os.open(path, _READ)
-        try:
-            content = os.read(descriptor, READ_SIZE)
-            if len(content) == READ_SIZE:
-                while more := os.read(descriptor, 16 * READ_SIZE):
-                    content += more
-            return content
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR):
-            return b""
-        raise
-
-
-def write(path: str, content: bytes) -> None:
-    """Replace the file whole. There is one writer: the caller holds its lock."""
-    temporary = path + ".tmp"
-    try:
-        descriptor = _open(temporary)
-        try:
-            while content:
-                content = content[os.write(descriptor, content) :]
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _open(path: str) -> int:
-    try:
-        return os.open(path, _WRITE, FILE_MODE)
-    except FileNotFoundError:  # a locator's first session
-        directory = os.path.dirname(path)
-        for each in (os.path.dirname(directory), directory):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(each, DIRECTORY_MODE)
-        return os.open(path, _WRITE, FILE_MODE)
-
-
-def remove(path: str) -> bool:
-    """Whether there was such a file; its directory goes with its last one."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return False
-    with contextlib.suppress(OSError):  # others are in it
-        os.rmdir(os.path.dirname(path))
-    return True
-
-
-def names(path: str | Path) -> list[str]:
-    """What is in a directory, in order; nothing where it is not there."""
-    try:
-        return sorted(os.listdir(path))
-    except FileNotFoundError:
-        return []
-
-
 def directory_problem(path: Path) -> str | None:
     """Why sessions can't be kept in ``path``; None where they can, or where it can be made."""
     try:
         if os.path.lexists(path):
             return _existing_problem(path)
         parent = next(parent for parent in path.parents if parent.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        if not parent.is_dir() or not is_allowed(parent, os.W_OK | os.X_OK):
             return "json_path %s can't be created: %s is not writable." % (path, parent)
     except OSError as error:
         return "json_path %s can't be used: %s." % (path, error.strerror)
@@ -211,7 +175,7 @@ def _existing_problem(path: Path) -> str | None:
         return "json_path %s belongs to another user (uid %d)." % (path, found.st_uid)
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "json_path %s can be written by other users; remove that permission." % path
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+    if not is_allowed(path, os.R_OK | os.W_OK | os.X_OK):
         return "json_path %s is not writable." % path
     if not (path / MARKER).is_dir() and any(path.iterdir()):
         return "json_path %s holds other files; name a directory of its own." % path

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from .. import codec
-from ..codec import Record
+from ..codec import Place, Record
 
 # What dumps() writes is read without a JSON parser, however large the data is. A document that
 # somebody edited need not look like this.
@@ -50,11 +50,24 @@ def dumps(record: Record) -> bytes:
     )
 
 
-def loads(document: bytes) -> Record:
-    """The record; raises one of ERRORS where the document is torn, or UnknownFormatError."""
+def dumps_moving(stored: Record, target: Place, moved: Record) -> bytes:
+    """A document that is ``stored``, and once it lies at ``target`` is ``moved``.
+
+    So one rename ends the one and begins the other: whoever is killed leaves one of them.
+    """
+    handle = codec.handle_of(target.locator, target.field)
+    document = {"moving": {"to": handle, **_to_value(moved)}, **_to_value(stored)}
+    return json.dumps(document, indent=1).encode()
+
+
+def loads(document: bytes, place: Place | None = None) -> Record:
+    """The record of a document that lies at ``place``.
+
+    Raises one of ERRORS where the document is torn, or UnknownFormatError.
+    """
     match = _WRITTEN.fullmatch(document)
     if match is None or int(match[1]) != codec.FORMAT[0]:
-        return _from_value(json.loads(document.decode(errors="surrogatepass")))
+        return _from_value(_here(json.loads(document.decode(errors="surrogatepass")), place))
     _, issuer, secret, version, expires, absolute, created, seen, meta, body = match.groups()
     return Record(
         issuer,
@@ -77,11 +90,35 @@ def _embedded(content: bytes) -> bytes:
     taken at its word: what comes back is this content in either case."""
     if content[:1] + content[-1:] in (b"{}", b"[]") and content.isascii():
         return content
-    return b'"%b%b"' % (BASE64.encode(), base64.b64encode(content))
+    return b'"%b"' % _text(content).encode()
 
 
 def _unembedded(content: bytes) -> bytes:
     return _content(content[1:-1].decode()) if content[:1] == b'"' else content
+
+
+def _here(document: dict[str, Any], place: Place | None) -> dict[str, Any]:
+    """The part of a document that counts where it lies."""
+    moving: dict[str, Any] | None = document.get("moving")
+    if moving and place and moving["to"] == codec.handle_of(place.locator, place.field):
+        return moving
+    return document
+
+
+def _to_value(record: Record) -> dict[str, Any]:
+    """What _from_value() reads, to the byte: nothing is embedded as JSON."""
+    return {
+        "format": codec.FORMAT[0],
+        "issuer": record.issuer.decode(),
+        "secret": record.secret_id.hex(),
+        "version": record.version.hex(),
+        "expires_ms": record.expires,
+        "absolute_ms": record.absolute,
+        "created_ms": record.created,
+        "last_seen_ms": record.last_seen,
+        "meta": _text(record.meta),
+        "data": _text(record.body),
+    }
 
 
 def _from_value(document: dict[str, Any]) -> Record:
@@ -100,6 +137,10 @@ def _from_value(document: dict[str, Any]) -> Record:
         _content(meta) if isinstance(meta, str) else _compact(meta),
         _content(data) if isinstance(data, str) else _compact(data),
     )
+
+
+def _text(content: bytes) -> str:
+    return BASE64 + base64.b64encode(content).decode()
 
 
 def _content(text: str) -> bytes:

@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from .. import codec
 from ..codec import Change, Place, Record
-from . import base, directory, documents
+from ..exceptions import SessionStoreUnavailable
+from . import base, documents, files
 from .base import (
     SAMPLE,
     Backend,
@@ -28,18 +31,21 @@ from .base import (
     Purged,
     Scan,
 )
-from .directory import DIRECTORY_MODE, TRASH, Directory, names, typed_errors
+from .directory import TRASH, Directory, typed_errors
+from .files import names
 
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"([0-9a-f]{32})\.json")
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)
 SWEEP = 100  # expired documents that one list() removes
 SCAN_DIRECTORIES = 1000  # that one scan(), or purge(), looks at
 
 
 class JSONBackend(Backend):
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.directory = Directory(path)
+    def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
+        self.directory = Directory(path, fsync=fsync)
+        self.files = self.directory.files
         self.path = self.directory.path
 
     # The contract
@@ -108,8 +114,7 @@ class JSONBackend(Backend):
                 moved = base.stamped(record, ttl, self.now())
             leaving = self._leaving(target.locator, limit)
             if leaving is not None:
-                self._write(target, moved)
-                self._remove(source)
+                self._move(source, stored, target, moved)
             return self._left(target.locator, leaving)
 
     def remove(self, place: Place) -> bool:
@@ -123,9 +128,8 @@ class JSONBackend(Backend):
         with self.directory.locked(locator):
             held = any(True for _ in self._fields(locator))
             if held:
-                grave.parent.mkdir(DIRECTORY_MODE, exist_ok=True)
                 # One rename ends them all; the removal after it takes no lock.
-                os.rename(self._folder(locator), grave)
+                self.files.bury(self._folder(locator), str(grave))
         shutil.rmtree(grave, ignore_errors=True)  # what is left, purge() removes
         return held
 
@@ -137,7 +141,8 @@ class JSONBackend(Backend):
                 record = self._skim(place := Place(locator, field))
                 if record is not None and base.expired(record, now):
                     if swept < SWEEP:
-                        swept += self._sweep(place)
+                        with contextlib.suppress(SessionStoreUnavailable):  # it is dead anyway
+                            swept += self._sweep(place)
                 elif record is not None:
                     found.append((field, record._replace(body=b"")))
                     if len(found) == limit:
@@ -197,28 +202,41 @@ class JSONBackend(Backend):
         return base.live(self._read(place), place, self.now())
 
     def _read(self, place: Place) -> Record | None:
-        content = directory.read(self._file(place))
+        content = files.read(self._file(place))
         if content is None:
             return None
         try:
-            return documents.loads(content)
+            return documents.loads(content, place)
         except documents.ERRORS:
             handle = codec.handle_of(place.locator, place.field)
             logger.warning("Session %s is torn or was edited by hand; it is unusable.", handle)
             return None
 
     def _skim(self, place: Place) -> Record | None:
-        """The record, None where this release can't read it: one does not hide the others."""
+        """The record, None where it can't be read now: one does not hide the others."""
         try:
             return self._read(place)
         except codec.UnknownFormatError:
             return None
+        except OSError as error:
+            if error.errno not in _UNREADABLE:
+                raise
+            handle = codec.handle_of(place.locator, place.field)
+            logger.warning("Session %s can't be read: %s.", handle, error.strerror)
+            return None
 
     def _write(self, place: Place, record: Record) -> None:
-        directory.write(self._file(place), documents.dumps(record))
+        self.files.write(self._file(place), documents.dumps(record))
+
+    def _move(self, source: Place, stored: Record, target: Place, moved: Record) -> None:
+        document = documents.dumps_moving(stored, target, moved)
+        self.files.write(self._file(source), document)
+        self.files.rename(self._file(source), self._file(target))
+        with contextlib.suppress(OSError):  # moved it is; the document still holds the old record
+            self._write(target, moved)
 
     def _remove(self, place: Place) -> bool:
-        return directory.remove(self._file(place))
+        return self.files.remove(self._file(place))
 
     def _leaving(self, locator: str, limit: Limit | None) -> Leaving:
         """What base.leaving() says; the caller holds the lock."""
@@ -240,7 +258,11 @@ class JSONBackend(Backend):
     def _sweep(self, place: Place) -> bool:
         with self.directory.locked(place.locator):
             record = self._skim(place)
-            return record is not None and base.expired(record, self.now()) and self._remove(place)
+            if record is None or not base.expired(record, self.now()):
+                return False
+            with contextlib.suppress(PermissionError):  # of its folder; the others' may be removed
+                return files.unlink(self._file(place))
+            return False
 
     def _remove_others(self, kept: Place) -> bool:
         with self.directory.locked(kept.locator):
@@ -254,12 +276,12 @@ class JSONBackend(Backend):
     def _remove_temporary(self, locator: str) -> None:
         """Remove what a killed writer left; the caller holds the lock, so nobody writes it now."""
         folder = self._folder(locator)
-        with contextlib.suppress(FileNotFoundError):
-            for name in names(folder):
-                if name.endswith(".tmp"):
+        for name in names(folder):
+            if name.endswith(".tmp"):
+                with contextlib.suppress(OSError):  # what is in one folder's way is in no other's
                     os.unlink("%s/%s" % (folder, name))
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
     def _fields(self, locator: str, after: str | None = None) -> Iterator[bytes]:
         for name in names(self._folder(locator)):
@@ -269,7 +291,16 @@ class JSONBackend(Backend):
 
     def _locators(self, after: str = "") -> Iterator[str]:
         for shard in names(self.path):
-            if len(shard) == 2 and shard >= after[:2]:
+            if len(shard) == 2 and shard >= after[:2] and _is_readable(self.path / shard):
                 for name in names(self.path / shard):
-                    if codec.is_locator(name) and name > after:
+                    is_next = codec.is_locator(name) and name > after
+                    if is_next and _is_readable(self.path / shard / name):
                         yield name
+
+
+def _is_readable(folder: Path) -> bool:
+    """Whether it can be looked into: one that can't be does not hide the others."""
+    if files.is_allowed(folder, os.R_OK | os.X_OK):
+        return True
+    logger.warning("The folder %s of the session directory can't be read.", folder.name)
+    return False
