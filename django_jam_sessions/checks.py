@@ -134,6 +134,10 @@ def _check_timeouts(given: dict[str, Any]) -> None:
     timeouts({str(name).lower(): value for name, value in given.items()})
 
 
+def _check_json_fsync(given: dict[str, Any]) -> None:
+    conf.json_fsync  # noqa: B018 - raises
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E003": _check_redis,
     "jam_sessions.E004": _check_secret,
@@ -150,6 +154,7 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E015": _check_absolute_ttl,
     "jam_sessions.E016": _check_limit,
     "jam_sessions.E017": _check_timeouts,
+    "jam_sessions.E018": _check_json_fsync,
 }
 
 

@@ -39,6 +39,7 @@ NAMES = (
     "MAX_SESSIONS_PER_KEY",
     "LIMIT_POLICY",
     "JSON_PATH",
+    "JSON_FSYNC",
     "CUSTOM_MODULE",
     "MAX_DATA_BYTES",
     "CONNECT_TIMEOUT",
@@ -88,6 +89,11 @@ class Conf:
         value = self.given.get("MAX_SESSIONS_PER_KEY")
         is_path = isinstance(value, str)
         return check_max_sessions(self._callable("MAX_SESSIONS_PER_KEY") if is_path else value)
+
+    @property
+    def json_fsync(self) -> bool:
+        """Whether the JSON backend's writes survive a power loss."""
+        return self._flag("JSON_FSYNC", default=False)
 
     @property
     def max_data_bytes(self) -> float:

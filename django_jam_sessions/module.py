@@ -216,7 +216,8 @@ class SessionModule:
     that returns one, or None for no limit), ``limit_policy`` (``"end_oldest"``, or ``"refuse"``),
     ``max_data_bytes`` (of a session's data as JSON, None for no limit), ``connect_timeout``,
     ``read_timeout`` and ``total_timeout`` (seconds, for Redis), ``retries`` (0 or 1),
-    ``json_path``, ``custom_module``, and for a custom backend what its class takes.
+    ``json_path``, ``json_fsync`` (True: what is written survives a power loss), ``custom_module``,
+    and for a custom backend what its class takes.
 
     Raises TypeError for an argument that nobody knows, ImproperlyConfigured for a wrong one.
     Methods raise SessionStoreUnavailable where the store does not answer.

@@ -90,6 +90,7 @@ class NoBackend:
         ({"MAX_SESSIONS_PER_KEY": True}, "E016", "a number"),
         ({"MAX_SESSIONS_PER_KEY": "no.such.path"}, "E016", "dotted path"),
         ({"LIMIT_POLICY": "end_newest"}, "E016", "'end_oldest' or 'refuse'"),
+        ({"JSON_FSYNC": 1}, "E018", "must be a bool"),
     ],
 )
 def test_a_mistake_is_an_error(

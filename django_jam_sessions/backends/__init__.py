@@ -25,6 +25,7 @@ def build(sessions_type: str, options: dict[str, Any]) -> Backend:
     sessions_path = options.pop("sessions_path", SESSIONS_PATH)
     json_path = options.pop("json_path", None)
     waits = timeouts({name: options.pop(name) for name in NAMES if name in options})
+    json_fsync = options.pop("json_fsync", False)
     if sessions_type == "custom":
         return check_custom(custom, options)(**options)
     if sessions_type not in TYPES:
@@ -36,7 +37,9 @@ def build(sessions_type: str, options: dict[str, Any]) -> Backend:
 
         if not json_path:
             raise ImproperlyConfigured("The json backend needs a json_path.")
-        return JSONBackend(json_path)
+        if not isinstance(json_fsync, bool):
+            raise ImproperlyConfigured("json_fsync must be a bool.")
+        return JSONBackend(json_path, fsync=json_fsync)
     try:
         from .redis import RedisBackend
     except ImportError as error:
