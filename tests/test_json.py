@@ -357,7 +357,7 @@ def test_a_child_forked_under_a_lock_keeps_nobody_waiting(
     module.sync.create("5", {})
     backend = module.backend
     assert isinstance(backend, JSONBackend)
-    locator = next(iter(backend._locators()))
+    locator = next(iter(backend.tree.locators()))
     reader, writer = os.pipe()
     with backend.directory.locked(locator):
         pid = os.fork()
@@ -381,7 +381,7 @@ def test_a_lock_does_not_outlive_its_killed_holder_in_a_forked_child(
     session_id = module.sync.create("5", {})
     backend = module.backend
     assert isinstance(backend, JSONBackend)
-    locator = next(iter(backend._locators()))
+    locator = next(iter(backend.tree.locators()))
     reader, writer = os.pipe()
     holder = os.fork()
     if holder == 0:

@@ -1,7 +1,4 @@
-"""The embedded backend: a directory of JSON documents, one per session. One host, a local disk.
-
-``<json_path>/<two characters>/<locator>/<field>.json``
-"""
+"""The embedded backend: a directory of JSON documents, one per session. One host, a local disk."""
 
 from __future__ import annotations
 
@@ -9,11 +6,9 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from .. import codec
 from ..codec import Change, Place, Record
@@ -33,10 +28,10 @@ from .base import (
 )
 from .directory import TRASH, Directory, typed_errors
 from .files import names
+from .tree import Tree
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r"([0-9a-f]{32})\.json")
 _UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)
 SWEEP = 100  # expired documents that one list() removes
 SCAN_DIRECTORIES = 1000  # that one scan(), or purge(), looks at
@@ -47,6 +42,7 @@ class JSONBackend(Backend):
         self.directory = Directory(path, fsync=fsync)
         self.files = self.directory.files
         self.path = self.directory.path
+        self.tree = Tree(self.path)
 
     # The contract
 
@@ -126,10 +122,10 @@ class JSONBackend(Backend):
             return self._remove_others(Place(locator, keep))
         grave = self.path / TRASH / secrets.token_hex(16)
         with self.directory.locked(locator):
-            held = any(True for _ in self._fields(locator))
+            held = any(True for _ in self.tree.fields(locator))
             if held:
                 # One rename ends them all; the removal after it takes no lock.
-                self.files.bury(self._folder(locator), str(grave))
+                self.files.bury(self.tree.folder(locator), str(grave))
         shutil.rmtree(grave, ignore_errors=True)  # what is left, purge() removes
         return held
 
@@ -137,7 +133,7 @@ class JSONBackend(Backend):
         self.directory.prepare()
         found, swept, now = [], 0, self.now()
         with typed_errors:
-            for field in self._fields(locator, after=cursor):
+            for field in self.tree.fields(locator, after=cursor):
                 record = self._skim(place := Place(locator, field))
                 if record is not None and base.expired(record, now):
                     if swept < SWEEP:
@@ -152,7 +148,7 @@ class JSONBackend(Backend):
     def count(self, locator: str) -> int:
         self.directory.prepare()
         with typed_errors:
-            places = (Place(locator, field) for field in self._fields(locator))
+            places = (Place(locator, field) for field in self.tree.fields(locator))
             now = self.now()
             return sum(base.live(self._skim(place), place, now) is not None for place in places)
 
@@ -160,7 +156,7 @@ class JSONBackend(Backend):
         self.directory.prepare()
         found: list[Found] = []
         with typed_errors:
-            for looked, locator in enumerate(self._locators(after=cursor or "")):
+            for looked, locator in enumerate(self.tree.locators(after=cursor or "")):
                 if len(found) == limit or looked == SCAN_DIRECTORIES:
                     return found, cursor
                 page, more = self.list(locator, SAMPLE)
@@ -178,31 +174,25 @@ class JSONBackend(Backend):
             for grave in names(self.path / TRASH):
                 # Left by a process that died between the rename and the removal.
                 shutil.rmtree(self.path / TRASH / grave, ignore_errors=True)
-            for looked, locator in enumerate(self._locators(after=cursor or "")):
+            for looked, locator in enumerate(self.tree.locators(after=cursor or "")):
                 if looked == SCAN_DIRECTORIES:
                     return removed, cursor
-                for field in self._fields(locator):
+                for field in self.tree.fields(locator):
                     record = self._skim(place := Place(locator, field))
                     if record is not None and base.expired(record, now) and self._sweep(place):
                         removed.append((place, record._replace(body=b"")))
                 with self.directory.locked(locator):
-                    self._remove_temporary(locator)
+                    self.tree.tidy(locator)
                 cursor = locator
         return removed, None
 
     # Documents
 
-    def _folder(self, locator: str) -> str:
-        return "%s/%s/%s" % (self.path, locator[:2], locator)
-
-    def _file(self, place: Place) -> str:
-        return "%s/%s.json" % (self._folder(place.locator), place.field.hex())
-
     def _live(self, place: Place) -> Record | None:
         return base.live(self._read(place), place, self.now())
 
     def _read(self, place: Place) -> Record | None:
-        content = files.read(self._file(place))
+        content = files.read(self.tree.file(place))
         if content is None:
             return None
         try:
@@ -226,17 +216,17 @@ class JSONBackend(Backend):
             return None
 
     def _write(self, place: Place, record: Record) -> None:
-        self.files.write(self._file(place), documents.dumps(record))
+        self.files.write(self.tree.file(place), documents.dumps(record))
 
     def _move(self, source: Place, stored: Record, target: Place, moved: Record) -> None:
         document = documents.dumps_moving(stored, target, moved)
-        self.files.write(self._file(source), document)
-        self.files.rename(self._file(source), self._file(target))
+        self.files.write(self.tree.file(source), document)
+        self.files.rename(self.tree.file(source), self.tree.file(target))
         with contextlib.suppress(OSError):  # moved it is; the document still holds the old record
             self._write(target, moved)
 
     def _remove(self, place: Place) -> bool:
-        return self.files.remove(self._file(place))
+        return self.files.remove(self.tree.file(place))
 
     def _leaving(self, locator: str, limit: Limit | None) -> Leaving:
         """What base.leaving() says; the caller holds the lock."""
@@ -245,7 +235,7 @@ class JSONBackend(Backend):
         now = self.now()
         held: Sequence[tuple[bytes, Record]] = [
             (field, record)
-            for field in self._fields(locator)
+            for field in self.tree.fields(locator)
             if (record := self._skim(Place(locator, field))) and not base.expired(record, now)
         ]
         return base.leaving(held, limit)
@@ -261,46 +251,14 @@ class JSONBackend(Backend):
             if record is None or not base.expired(record, self.now()):
                 return False
             with contextlib.suppress(PermissionError):  # of its folder; the others' may be removed
-                return files.unlink(self._file(place))
+                return files.unlink(self.tree.file(place))
             return False
 
     def _remove_others(self, kept: Place) -> bool:
         with self.directory.locked(kept.locator):
             if self._live(kept) is None:
                 return False
-            for field in self._fields(kept.locator):
+            for field in self.tree.fields(kept.locator):
                 if field != kept.field:
                     self._remove(Place(kept.locator, field))
             return True
-
-    def _remove_temporary(self, locator: str) -> None:
-        """Remove what a killed writer left; the caller holds the lock, so nobody writes it now."""
-        folder = self._folder(locator)
-        for name in names(folder):
-            if name.endswith(".tmp"):
-                with contextlib.suppress(OSError):  # what is in one folder's way is in no other's
-                    os.unlink("%s/%s" % (folder, name))
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
-
-    def _fields(self, locator: str, after: str | None = None) -> Iterator[bytes]:
-        for name in names(self._folder(locator)):
-            match = _NAME.fullmatch(name)
-            if match is not None and (after is None or match[1] > after):
-                yield bytes.fromhex(match[1])
-
-    def _locators(self, after: str = "") -> Iterator[str]:
-        for shard in names(self.path):
-            if len(shard) == 2 and shard >= after[:2] and _is_readable(self.path / shard):
-                for name in names(self.path / shard):
-                    is_next = codec.is_locator(name) and name > after
-                    if is_next and _is_readable(self.path / shard / name):
-                        yield name
-
-
-def _is_readable(folder: Path) -> bool:
-    """Whether it can be looked into: one that can't be does not hide the others."""
-    if files.is_allowed(folder, os.R_OK | os.X_OK):
-        return True
-    logger.warning("The folder %s of the session directory can't be read.", folder.name)
-    return False
