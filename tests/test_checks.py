@@ -224,6 +224,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 22
+    assert len(found) == 23
     for check_id in found:
         assert check_id in text
