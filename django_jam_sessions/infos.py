@@ -123,8 +123,9 @@ def meta_text(meta: Meta) -> bytes:
 def meta_of(text: bytes) -> Meta:
     """Raises UnreadableError."""
     try:
-        return Meta(*_loads(text.decode()))
-    except (ValueError, TypeError):
+        session_key, *client = _loads(text.decode())
+        return Meta(session_key if session_key is None else check_key(session_key), *client)
+    except (ValueError, TypeError, RecursionError):
         raise UnreadableError("Its meta part is torn.") from None
 
 

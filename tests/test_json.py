@@ -154,12 +154,18 @@ def other_is_listed(module: SessionModule) -> bool:
     return module.sync.count("5") >= 1 and len(module.sync.list("5")) >= 1
 
 
+@pytest.mark.parametrize(
+    "meta",
+    ["5", "[5]", '[["5"]]', '[""]', '["\\ud800"]', '["%s"]' % ("x" * 256), "[" * 9999],
+    ids=lambda meta: str(meta[:12]),
+)
 def test_a_torn_meta_part_hides_the_session_from_the_list_alone(
-    module: SessionModule, path: Path, caplog: pytest.LogCaptureFixture
+    module: SessionModule, path: Path, caplog: pytest.LogCaptureFixture, meta: str
 ) -> None:
+    """Also one that names what no session key can be."""
     session_id = module.sync.create("5", {"a": 1})
     (file,) = documents(path)
-    file.write_text(file.read_text().replace('["5"]', "5"))
+    file.write_text(file.read_text().replace('["5"]', meta))
     assert module.sync.get(session_id) == {"a": 1}
     assert module.sync.list("5") == []
     assert module.sync.keys() == []
