@@ -130,10 +130,10 @@ def _from_value(document: dict[str, Any]) -> Record:
         document["issuer"].encode(),
         bytes.fromhex(document["secret"]),
         bytes.fromhex(document["version"]),
-        int(document["expires_ms"]),
-        int(document["absolute_ms"]),
-        int(document["created_ms"]),
-        int(document["last_seen_ms"]),
+        _time(document["expires_ms"]),
+        _time(document["absolute_ms"]),
+        _time(document["created_ms"]),
+        _time(document["last_seen_ms"]),
         _content(meta) if isinstance(meta, str) else _compact(meta),
         _content(data) if isinstance(data, str) else _compact(data),
     )
@@ -141,6 +141,13 @@ def _from_value(document: dict[str, Any]) -> Record:
 
 def _text(content: bytes) -> str:
     return BASE64 + base64.b64encode(content).decode()
+
+
+def _time(value: Any) -> int:
+    """What fits in the six bytes that a time has elsewhere; raises ValueError, ArithmeticError."""
+    if not 0 <= (time := int(value)) < 1 << 48:
+        raise ValueError
+    return time
 
 
 def _content(text: str) -> bytes:
