@@ -217,12 +217,15 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(value: bytes) -> Record | None:
-    """The record in ``value``; None where it is torn. Raises UnknownFormatError."""
+    """The record in ``value``; None where it is cut off before the body. Raises
+    UnknownFormatError."""
     if value and value[:1] != FORMAT:
         raise UnknownFormatError
     if len(value) < HEADER_LENGTH:
         return None
     issuer, secret, version, e1, e0, a1, a0, c1, c0, l1, l0, meta = _HEADER.unpack_from(value)
     body = HEADER_LENGTH + meta
+    if len(value) < body:
+        return None
     times = e1 << 32 | e0, a1 << 32 | a0, c1 << 32 | c0, l1 << 32 | l0
     return _record((issuer, secret, version, *times, value[HEADER_LENGTH:body], value[body:]))

@@ -116,6 +116,13 @@ def test_a_torn_record_is_none() -> None:
         assert codec.unpack(packed[:length]) is None
 
 
+def test_a_record_that_is_cut_within_its_meta_part_is_none() -> None:
+    packed = codec.pack(record(meta=b"meta", body=b""))
+    for length in range(len(packed)):
+        assert codec.unpack(packed[:length]) is None
+    assert codec.unpack(packed) == record(meta=b"meta", body=b"")
+
+
 def test_a_record_of_a_later_format_is_not_a_dead_session() -> None:
     with pytest.raises(SessionStoreUnavailable, match="format"):
         codec.unpack(b"\x02" + codec.pack(record())[1:])
