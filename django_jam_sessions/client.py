@@ -52,8 +52,9 @@ def behind_proxies(count: int) -> Callable[[HttpRequest], str]:
 
 
 def _address(text: str) -> str:
+    """The address without its zone (RFC 4007, 11): that is any text, and says nothing elsewhere."""
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:  # a Unix socket has none
         return ""
 

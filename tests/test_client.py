@@ -199,6 +199,7 @@ def test_what_a_client_claims_is_not_its_address() -> None:
         (1, "nonsense", ""),
         (1, "", ""),
         (1, "2001:db8::1", "2001:db8::1"),
+        (1, "fe80::1%<script>", "fe80::1"),
     ],
 )
 def test_proxies_are_counted_from_the_right(count: int, header: str, address: str) -> None:
