@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 try:
@@ -27,9 +28,11 @@ class ClientInfo(NamedTuple):
 
 
 def client_info(value: Any) -> ClientInfo | None:
-    """``value`` out of a record's meta part, where it is a description."""
+    """``value`` out of a record's meta part, where it is a description that can be shown."""
     if isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value):
-        return ClientInfo(*value)
+        with suppress(UnicodeEncodeError):  # a lone surrogate, which is in nothing that we wrote
+            "".join(value).encode()
+            return ClientInfo(*value)
     return None
 
 

@@ -13,7 +13,7 @@ from django.test import RequestFactory
 from django_jam_sessions import SessionInfo, SessionStoreUnavailable, sessions
 from django_jam_sessions.client import MAX_USER_AGENT, behind_proxies, describe, remote_addr
 from django_jam_sessions.configured import configured
-from django_jam_sessions.devices import ClientInfo, device_name
+from django_jam_sessions.devices import ClientInfo, client_info, device_name
 from django_jam_sessions.engine import SessionStore
 from django_jam_sessions.middleware import SessionMiddleware
 
@@ -218,6 +218,15 @@ def test_a_user_agent_is_shortened_and_holds_no_controls() -> None:
     assert found is not None
     assert len(found.user_agent) == MAX_USER_AGENT
     assert found.user_agent.startswith("a b [31m")
+
+
+@pytest.mark.parametrize(
+    "value", [None, "x", ["::1"], ["::1", 5], ["::1", "x", "y"], {"ip": "::1"}, ["::1", "\ud800"]]
+)
+def test_what_is_no_description_is_not_shown(value: object) -> None:
+    """Somebody edited the record, say: a page can't be made of a lone surrogate."""
+    assert client_info(value) is None
+    assert client_info(["::1", "x"]) == ClientInfo("::1", "x")
 
 
 def test_a_device_has_a_name_without_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
