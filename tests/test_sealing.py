@@ -39,6 +39,25 @@ def test_what_was_sealed_opens() -> None:
     assert b"body" not in record.body
 
 
+def test_what_a_release_before_has_sealed_opens() -> None:
+    """Whatever is derived from a secret, and what a record is bound to, is for ever."""
+    packed = bytes.fromhex(
+        "016db4cf186e76657273696f6e3800000000000100020000000300040000000500060000000700200c482081ba"
+        "c9f52a37b276602bea8df020fa3cb800419a75ffb1f3915ce49c7dfdb3f4b8433586b706b6eb3e81cef12c5eb9"
+        "fe9cac97846626de9239fed71d3f"
+    )
+    where, record = codec.place_of("0" * 15 + "a" * 25, b"m"), codec.unpack(packed)
+    assert where is not None
+    assert record is not None
+    assert Sealed([A]).open_meta(where, record) == b"meta"
+    assert Sealed([A]).open_body(where, record) == b"body"
+    assert Sealed([A]).locator("5") == "0x23zkpxemzt0ne"
+    assert [secret.hex()[:16] for secret in secrets_from_django("old", ["older"])] == [
+        "cf7538a925adaab6",
+        "97da30e941d5d037",
+    ]
+
+
 def test_the_same_text_is_never_sealed_alike() -> None:
     cipher, where = Sealed([A]), place()
     assert sealed(cipher, where).body != sealed(cipher, where).body
@@ -111,6 +130,23 @@ def test_plain_and_sealed_records_do_not_mix() -> None:
         Plain().seal_body(where, cipher.secret_id, b"body")
 
 
+def test_another_meta_part_opens_where_the_first_did() -> None:
+    cipher, where = Sealed([B, A]), place()
+    for old in (Sealed([A]), cipher):
+        record = sealed(old, where)
+        changed = record._replace(meta=cipher.seal_meta(where, record, b"another"))
+        assert cipher.open_meta(where, changed) == b"another"
+        assert cipher.open_body(where, changed) == b"body"
+        with pytest.raises(UnreadableError):
+            cipher.open_meta(where, changed._replace(absolute=100))
+        with pytest.raises(UnreadableError):
+            Plain().seal_meta(where, record, b"another")
+    with pytest.raises(UnreadableError):
+        Sealed([A]).seal_meta(where, sealed(cipher, where), b"another")
+    plain = Record(b"m", PLAIN, b"version8", 0, 0, 5, 5, b"meta", b"body")
+    assert Plain().seal_meta(where, plain, b"another") == b"another"
+
+
 def urlsafe(secret: bytes) -> str:
     return base64.urlsafe_b64encode(secret).decode()
 
@@ -145,6 +181,21 @@ def test_a_bad_secret_is_an_error_that_does_not_show_it(value: object) -> None:
         parse_secrets(value)
     if isinstance(value, str) and value:
         assert value not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (5, "a urlsafe base64 str or a sequence of these, not int."),
+        (b"short", "session_aes_secret: each secret must be exactly 32 bytes."),
+        ("c2hvcnQ=", "session_aes_secret: each secret must be exactly 32 bytes."),
+        (urlsafe(A) + "!", "session_aes_secret: not urlsafe base64."),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_said(value: object, message: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="session_aes_secret") as error:
+        parse_secrets(value)
+    assert str(error.value).endswith(message)
 
 
 def test_secrets_come_from_djangos_and_rotate_with_them() -> None:
