@@ -7,10 +7,12 @@ REDIS_URI ?=
 CHROMIUM ?= chromium
 FAULT_SECONDS ?= 4
 FAULT_USERS ?= 8
+SECONDS ?= 60
+TARGETS ?=
 bin = $(VENV)/bin
 ready = $(VENV)/.ready
 
-.PHONY: demo test lint types unit test-browser faults screenshots chromium bench format clean
+.PHONY: demo test lint types unit test-browser screenshots chromium faults fuzz bench format clean
 
 demo: $(ready)
 	$(bin)/python testproject/manage.py demo --port $(PORT) \
@@ -55,6 +57,14 @@ install_chromium = { [ "$(CHROMIUM)" = chromium ] && [ "$$(id -u)" = 0 ] && \
 
 $(VENV)/.browser: $(ready)
 	$(bin)/python -m pip install --quiet --group browser
+	touch $@
+
+# Hostile input, SECONDS for each target: nine minutes. TARGETS="ids cookies" for some.
+fuzz: $(VENV)/.fuzz
+	SECONDS=$(SECONDS) $(bin)/python -m tests.fuzz $(TARGETS)
+
+$(VENV)/.fuzz: $(ready)
+	$(bin)/python -m pip install --quiet --group fuzz
 	touch $@
 
 # About three minutes; make bench FULL=1 takes longer.
