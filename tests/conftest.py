@@ -16,6 +16,7 @@ from django.utils import translation
 from django_jam_sessions import SessionModule
 from testproject.server import running
 
+from . import leaks
 from .stores import STORES, options_of
 
 
@@ -103,6 +104,21 @@ def call(request: pytest.FixtureRequest) -> Iterator[Face]:
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leaks_are_looked_for() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        leaks.install(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(leaks_are_looked_for: None) -> Iterator[None]:
+    """No id that the test is issued is shown anywhere: see leaks."""
+    with leaks.watching() as watch:
+        yield
+    assert watch.found == []
 
 
 @pytest.fixture(autouse=True)
