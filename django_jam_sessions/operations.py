@@ -232,7 +232,11 @@ class Operations(Opener):
         record = yield "fetch", place
         if record is None:
             return False
-        session_key = self._session_key(place, record)
+        try:
+            session_key = self._open_meta(place, record).session_key
+        except UnreadableError as error:  # no success is told where nothing can be ended
+            log_unusable(place, error)
+            return False
         if session_key is None:
             return True
         for locator in reversed(self.cipher.locators(session_key)):

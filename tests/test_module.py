@@ -402,6 +402,19 @@ def test_keys_add_up_what_lies_under_each_secret(store: dict[str, Any], call: Fa
     assert all(each.is_exact == (each.count == 3) for each in five)
 
 
+def test_clear_others_tells_no_success_where_it_can_open_nothing(
+    store: dict[str, Any], call: Face
+) -> None:
+    """A server that does not have the session's secret does not know whose others to end."""
+    old, both = sealed(store, A), sealed(store, B, A)
+    mine, other = (call(both, "create", "5", {}) for _ in range(2))
+    with pytest.raises(SessionNotFoundError):
+        call(old, "clear_others", mine)
+    assert call(both, "get", other) == {}
+    call(both, "clear_others", mine)
+    assert call(both, "get", other, None) is None
+
+
 def test_pages_of_a_list_go_from_secret_to_secret(store: dict[str, Any]) -> None:
     old, both = sealed(store, A), sealed(store, B, A)
     for module in (old, both):
