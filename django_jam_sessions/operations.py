@@ -257,7 +257,8 @@ class Operations(Opener):
         self, session_key: str, current: str | None, limit: int, cursor: str | None
     ) -> Steps[tuple[Sequence[SessionInfo], str | None]]:
         """A page of the key's sessions, and where the next one begins."""
-        locators = self.cipher.locators(check_key(session_key))
+        # The oldest secret first: who is reworked meanwhile goes to the newest one's place.
+        locators = self.cipher.locators(check_key(session_key))[::-1]
         index, position = _page_of(cursor, len(locators))
         here = codec.place_of(current)
         found: list[SessionInfo] = []
@@ -274,7 +275,7 @@ class Operations(Opener):
 
     def count(self, session_key: str) -> Steps[int]:
         total = 0
-        for locator in self.cipher.locators(check_key(session_key)):
+        for locator in reversed(self.cipher.locators(check_key(session_key))):
             total += yield "count", locator
         return total
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
+
+from django_jam_sessions import SessionModule
+from django_jam_sessions.backends.json import JSONBackend
+from django_jam_sessions.backends.redis import RedisBackend
 
 STORES = ["redis", "json", "custom"]
 
@@ -19,3 +26,21 @@ def options_of(store: str, directory: Path, redis_uri: str, prefix: str) -> dict
         },
     }
     return options[store]
+
+
+def wipe(module: SessionModule) -> None:
+    """Remove what a store holds, whatever it is."""
+    backend: Any = module.backend
+    if isinstance(backend, RedisBackend):
+        for key in backend.redis.command("KEYS", backend.prefix + "*"):
+            backend.redis.command("DEL", key)
+    elif isinstance(backend, JSONBackend):
+        for folder in backend.path.glob("??"):
+            shutil.rmtree(folder)
+    else:
+        with (
+            contextlib.closing(sqlite3.connect(backend.path)) as connection,
+            contextlib.suppress(sqlite3.OperationalError),  # it has no table yet
+            connection,
+        ):
+            connection.execute("DELETE FROM sessions")
