@@ -130,15 +130,16 @@ class JSONBackend(Backend):
         return held
 
     def list(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
-        self.directory.prepare()
-        found, swept, now = [], 0, self.now()
-        with typed_errors:
+        found, swept = [], 0
+        # Without the lock, who gets a new id meanwhile would be missing, or there twice.
+        with self.directory.locked(locator):
+            now = self.now()
             for field in self.tree.fields(locator, after=cursor):
                 record = self._skim(place := Place(locator, field))
                 if record is not None and base.expired(record, now):
                     if swept < SWEEP:
-                        with contextlib.suppress(SessionStoreUnavailable):  # it is dead anyway
-                            swept += self._sweep(place)
+                        with contextlib.suppress(OSError):  # it is dead anyway
+                            swept += self._remove(place)
                 elif record is not None:
                     found.append((field, record._replace(body=b"")))
                     if len(found) == limit:
@@ -146,8 +147,7 @@ class JSONBackend(Backend):
         return found, None
 
     def count(self, locator: str) -> int:
-        self.directory.prepare()
-        with typed_errors:
+        with self.directory.locked(locator):
             places = (Place(locator, field) for field in self.tree.fields(locator))
             now = self.now()
             return sum(base.live(self._skim(place), place, now) is not None for place in places)
