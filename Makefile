@@ -12,7 +12,8 @@ TARGETS ?=
 bin = $(VENV)/bin
 ready = $(VENV)/.ready
 
-.PHONY: demo test lint types unit test-browser screenshots chromium faults fuzz bench format clean
+.PHONY: demo test lint types unit test-browser faults fuzz model screenshots chromium bench format \
+	clean
 
 demo: $(ready)
 	$(bin)/python testproject/manage.py demo --port $(PORT) \
@@ -29,6 +30,14 @@ types: $(ready)
 
 unit: $(ready)
 	$(bin)/python -X dev -m pytest -n auto --cov --cov-fail-under=95
+
+# The model-based tests and those of concurrency, for long: about half an hour.
+MODEL_EXAMPLES ?= 400
+LINEARIZABILITY_ROUNDS ?= 600
+model: $(ready)
+	MODEL_EXAMPLES=$(MODEL_EXAMPLES) LINEARIZABILITY_ROUNDS=$(LINEARIZABILITY_ROUNDS) \
+		$(bin)/python -X dev -m pytest -s -v tests/test_model.py tests/test_engine_model.py \
+		tests/test_linearizability.py tests/test_interleavings.py
 
 # What people see, in a real browser: about two minutes.
 test-browser: $(VENV)/.browser chromium
