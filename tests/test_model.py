@@ -29,7 +29,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from django_jam_sessions import SessionDataTooLarge, SessionModule, SessionNotFoundError
+from django_jam_sessions import (
+    SessionDataTooLarge,
+    SessionLimitReached,
+    SessionModule,
+    SessionNotFoundError,
+)
 from django_jam_sessions.conf import MAX_DATA_BYTES
 
 from .conftest import Face
@@ -65,6 +70,7 @@ OLD, NEW = b"o" * 32, b"n" * 32
 # A rotation that half of the servers have gone through: each holds other secrets, the first seals.
 SECRETS = {"old": "o", "both": "no", "new": "n"}
 TTL = {"old": 10 * MINUTE, "both": None, "new": 30 * MINUTE}
+ABSOLUTE_TTL = {"old": None, "both": 45 * MINUTE, "new": 35 * MINUTE}
 
 who = st.sampled_from(sorted(SECRETS))
 
@@ -82,10 +88,11 @@ class Sight:
             name: SessionModule(
                 is_session_crypt=is_session_crypt,
                 session_aes_secret=[{"o": OLD, "n": NEW}[each] for each in secrets],
-                session_ttl=ttl and ttl / 1000,
+                session_ttl=seconds(TTL[name]),
+                absolute_ttl=seconds(ABSOLUTE_TTL[name]),
                 **options,
             )
-            for (name, secrets), ttl in zip(SECRETS.items(), TTL.values(), strict=True)
+            for name, secrets in SECRETS.items()
         }
         self.log = Log()
         logging.getLogger().addHandler(self.log)
@@ -144,22 +151,40 @@ class Machine(RuleBasedStateMachine):
     def find(self, name: str, session_id: str) -> Session | None:
         return self.model.find(session_id, self.sight.secrets[name])
 
-    def expiry(self, name: str) -> int | None:
-        ttl = TTL[name]
+    def end_of(self, ttl: int | None) -> int | None:
         return None if ttl is None else self.clock.now + ttl
 
     # Rules
 
-    @initialize(name=who, key=keys, data=datas)
-    def begin(self, name: str, key: str, data: dict[str, Any]) -> None:
-        self.create(name, key, data)
+    @initialize(
+        limit=st.sampled_from([None, 1, 2, 3]), ends_oldest=st.booleans(), name=who, data=datas
+    )
+    def begin(self, limit: int | None, ends_oldest: bool, name: str, data: dict[str, Any]) -> None:
+        self.limit, self.ends_oldest = limit, ends_oldest
+        for module in self.sight.modules.values():
+            policy = module.operations.policy
+            module.operations.policy = policy._replace(max_sessions=limit, ends_oldest=ends_oldest)
+        self.create(name, "5", data)
 
     @rule(name=who, key=keys, data=datas)
     def create(self, name: str, key: str, data: dict[str, Any]) -> None:
+        leaving = self.leaving(name, key)
+        if leaving and not self.ends_oldest:
+            with pytest.raises(SessionLimitReached):
+                self.call(name, "create", key, data)
+            return
         session_id = self.call(name, "create", key, data)
+        self.model.end(leaving)
         now, secret = self.clock.now, self.sight.secrets[name][0]
-        stored = as_stored(data)
-        self.model.add(Session(session_id, key, stored, secret, now, now, self.expiry(name)))
+        ends = self.end_of(TTL[name]), self.end_of(ABSOLUTE_TTL[name])
+        self.model.add(Session(session_id, key, as_stored(data), secret, now, now, *ends))
+
+    def leaving(self, name: str, key: str) -> list[Session]:
+        """What must go for one session more: the oldest secret's first, then the oldest."""
+        secrets = self.sight.secrets[name]
+        live = self.model.live(secrets, key)
+        live.sort(key=lambda each: (each.secret == secrets[0], each.created))
+        return [] if self.limit is None else live[: max(0, len(live) + 1 - self.limit)]
 
     @rule(name=who, number=sessions, data=datas)
     def update(self, name: str, number: int, data: dict[str, Any]) -> None:
@@ -170,7 +195,7 @@ class Machine(RuleBasedStateMachine):
             return
         self.call(name, "update", session_id, data)
         session.data, session.seen = as_stored(data), self.clock.now
-        session.expires = self.expiry(name)
+        session.idle = self.end_of(TTL[name])
 
     @rule(name=who, number=sessions)
     def delete(self, name: str, number: int) -> None:
@@ -383,6 +408,10 @@ class Machine(RuleBasedStateMachine):
 def vars_of(info: Any) -> dict[str, Any]:
     """What a debug page would show of it."""
     return {name: getattr(info, name) for name in dir(info) if not name.startswith("__")}
+
+
+def seconds(ttl: int | None) -> float | None:
+    return None if ttl is None else ttl / 1000
 
 
 def milliseconds(time: datetime) -> int:
