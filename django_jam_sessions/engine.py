@@ -213,11 +213,8 @@ class SessionStore(SessionBase):
             raise self._failed_before(self.failure)
         try:
             return run(self._backend, steps)
-        except SessionStoreUnavailable as error:
-            self.failure = error
-            raise
-        except SessionLimitReached:
-            self._stay_as_stored()
+        except BaseException as error:
+            self._failed(error)
             raise
 
     async def _arun(self, steps: Steps[T]) -> T:
@@ -225,18 +222,21 @@ class SessionStore(SessionBase):
             raise self._failed_before(self.failure)
         try:
             return await arun(self._backend, steps)
-        except SessionStoreUnavailable as error:
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    def _failed(self, error: BaseException) -> None:
+        self._allocated = None  # it may be stored: whoever saves again takes another id
+        if isinstance(error, SessionStoreUnavailable):
             self.failure = error
-            raise
-        except SessionLimitReached:
+        elif isinstance(error, SessionLimitReached):
             self._stay_as_stored()
-            raise
 
     def _stay_as_stored(self) -> None:
         """What was to be somebody's, and was refused, is what it was before: anonymous."""
         stored = self._stored
         self._session_cache = {} if stored is None else self._loads(stored) or {}
-        self._allocated = None
         self.modified = stored is not None  # login() gave it another id: the cookie is to follow
 
     def _failed_before(self, failure: SessionStoreUnavailable) -> SessionStoreUnavailable:

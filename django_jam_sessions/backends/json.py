@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from .. import codec
 from ..codec import Change, Place, Record
-from ..exceptions import SessionStoreUnavailable
 from . import base, documents, files
 from .base import (
     SAMPLE,

@@ -40,6 +40,7 @@ Call = tuple[Script, str, Sequence[Argument]]
 NO_ISSUER = b"\0"
 PURGE_KEYS = 1000  # that one purge() looks at, or as many as SCAN comes to
 STRAYS = 1000  # that a process remembers
+TIDY = 10  # that one call sees to
 GONE = 1  # what stands for a removal that a lost reply leaves in doubt: any number but 0
 
 
@@ -114,8 +115,11 @@ class RedisBackend(Backend):
 
         Where it was to take another's place, and that one is gone, the move was made, and stays.
         """
-        while self._strays:
-            stray = place, source = self._strays.popleft()
+        for _ in range(TIDY):
+            try:
+                stray = place, source = self._strays.popleft()
+            except IndexError:
+                return
             try:
                 if source is None or (yield "script", *self._fetch(source)):
                     yield "script", *self._remove(place), GONE
