@@ -138,6 +138,19 @@ def test_keys_of_many_sessions_cost_no_trip_each(
     assert page.count('<td class="field-total">250</td>') == 20
 
 
+def test_a_first_page_is_bounded_where_the_server_knows_no_script(
+    browser: Client, client: redis.Redis, trips: list[str]
+) -> None:
+    """As after a restart, and this process does not know the server's time yet."""
+    for key in range(20):
+        store(client, ["large-%d" % key] * 150)
+    search, key = KEYS + "?q=large-1", SESSIONS + "?session_key=large-1"
+    for url in (KEYS, KEYS + "?anonymous=1", search, key):
+        client.script_flush()
+        configured.forget(setting="JAM_SESSIONS")
+        measured(browser, client, trips, url)
+
+
 def test_a_key_of_5000_sessions_is_paged(
     browser: Client, client: redis.Redis, trips: list[str]
 ) -> None:

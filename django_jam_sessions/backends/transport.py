@@ -113,20 +113,22 @@ class Transport:
     ) -> list[Reply]:
         """The script's reply for each of ``keys``, in one round trip (per node).
 
-        Two more where the server does not know the script: one call brings it along.
+        One more where the server does not know the script: the first call brings it along.
         """
         replies: dict[str, Reply] = {}
-        unasked = list(keys)
+        unasked, brings = list(keys), False
         while unasked:
             until = monotonic() + left(self._timeouts.total)
+            calls = _calls(script, unasked, arguments, brings)
             with _typed_errors():
                 try:
-                    found = self._sync.get().ask_all(_calls(script, unasked, arguments), until)
+                    found = self._sync.get().ask_all(calls, until)
                 except LOST as error:
                     found = [error] * len(unasked)
             replies.update(zip(unasked, found, strict=True))
             unasked = [key for key in unasked if isinstance(replies[key], Exception)]
-            if unasked:
+            brings = not brings and any(isinstance(each, NoScriptError) for each in found)
+            if unasked and not brings:
                 first = unasked.pop(0)
                 replies[first] = self.script(script, first, arguments)
         return [replies[key] for key in keys]
@@ -136,10 +138,10 @@ class Transport:
     ) -> list[Reply]:
         """See many()."""
         replies: dict[str, Reply] = {}
-        unasked = list(keys)
+        unasked, brings = list(keys), False
         while unasked:
             until = monotonic() + left(self._timeouts.total)
-            calls = _calls(script, unasked, arguments)
+            calls = _calls(script, unasked, arguments, brings)
             with _typed_errors():
                 try:
                     found = await (await self._async.get()).ask_all(calls, until)
@@ -147,7 +149,8 @@ class Transport:
                     found = [error] * len(unasked)
             replies.update(zip(unasked, found, strict=True))
             unasked = [key for key in unasked if isinstance(replies[key], Exception)]
-            if unasked:
+            brings = not brings and any(isinstance(each, NoScriptError) for each in found)
+            if unasked and not brings:
                 first = unasked.pop(0)
                 replies[first] = await self.ascript(script, first, arguments)
         return [replies[key] for key in keys]
@@ -198,8 +201,14 @@ def _typed_errors() -> Iterator[None]:
         raise _typed(error) from error
 
 
-def _calls(script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Command]:
-    return [("EVALSHA", script.sha, 1, key, *arguments) for key in keys]
+def _calls(
+    script: Script, keys: Sequence[str], arguments: Sequence[Argument], brings: bool
+) -> list[Command]:
+    """A call for each key; where it ``brings`` the script, the first has it for those after it."""
+    calls: list[Command] = [("EVALSHA", script.sha, 1, key, *arguments) for key in keys]
+    if brings:
+        calls[0] = ("EVAL", script.text, 1, keys[0], *arguments)
+    return calls
 
 
 def _primaries(client: Any) -> list[Any]:
