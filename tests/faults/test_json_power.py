@@ -12,6 +12,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,8 +67,22 @@ class Disk:
             fcntl.ioctl(descriptor, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         finally:
             os.close(descriptor)
-        self.unmount()
-        self.mount()
+        for _ in range(200):
+            self.unmount()
+            self.mount()
+            if self.is_on():
+                return
+            time.sleep(0.05)
+        raise OSError("the file system stays stopped")
+
+    def is_on(self) -> bool:
+        """False as long as another mount namespace, made meanwhile, holds the stopped one."""
+        try:
+            (self.path / "probe").touch()
+            (self.path / "probe").unlink()
+        except OSError:
+            return False
+        return True
 
 
 @pytest.fixture
