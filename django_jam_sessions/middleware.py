@@ -14,17 +14,19 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
 from .client import describe
 from .current import current_request
-from .exceptions import SessionStoreUnavailable
+from .exceptions import SessionLimitReached, SessionStoreUnavailable
 from .patience import begin, end
 from .unavailable import (
     StoreUnavailable,
@@ -101,7 +103,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return response
         known = getattr(session, "failure", None)
         try:
-            return self._finish(request, response, session)
+            try:
+                return self._finish(request, response, session)
+            except SessionLimitReached as error:
+                return self._finish(request, _refused(request, error), session)
         except SessionStoreUnavailable as error:
             return _unkept(response, session, error, known)
 
@@ -124,7 +129,11 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return response
         known = getattr(session, "failure", None)
         try:
-            return await self._afinish(request, response, session)
+            try:
+                return await self._afinish(request, response, session)
+            except SessionLimitReached as error:
+                response = await sync_to_async(_refused, thread_sensitive=False)(request, error)
+                return await self._afinish(request, response, session)
         except SessionStoreUnavailable as error:
             return _unkept(response, session, error, known)
 
@@ -148,6 +157,19 @@ class SessionMiddleware(DjangoSessionMiddleware):
         await _save(session)
         _set_cookie(response, session, max_age)
         return _vary(response, True)
+
+
+def _refused(request: HttpRequest, error: SessionLimitReached) -> HttpResponse:
+    """The site's 403, for somebody who is as anonymous as the session stayed."""
+    if hasattr(request, "user"):
+        from django.contrib.auth.models import AnonymousUser  # apps must be loaded for it
+
+        async def auser() -> AnonymousUser:
+            return AnonymousUser()
+
+        request.user, request.auser = AnonymousUser(), auser
+    response: HttpResponse = response_for_exception(request, error)
+    return response
 
 
 def _unkept(

@@ -1,0 +1,202 @@
+"""MAX_SESSIONS_PER_KEY: who signs in once too often ends the oldest, or is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.test import AsyncClient, Client, override_settings
+
+from django_jam_sessions import JamSessionsError, SessionLimitReached, SessionModule, sessions
+from django_jam_sessions.engine import SessionStore
+
+from .conftest import Face
+from .test_signals import handle, told
+
+__all__ = ["told"]
+
+A, B = b"a" * 32, b"b" * 32
+
+
+def limited(store: dict[str, Any], is_session_crypt: bool, **given: Any) -> SessionModule:
+    options = {"max_sessions_per_key": 3, **given}
+    return SessionModule(is_session_crypt=is_session_crypt, **store, **options)
+
+
+def ids(call: Face, module: SessionModule, key: str, number: int) -> list[str]:
+    return [call(module, "create", key, {"n": n}) for n in range(number)]
+
+
+def alive(call: Face, module: SessionModule, ids: list[str]) -> list[bool]:
+    return [call(module, "get", each, None) is not None for each in ids]
+
+
+def test_the_oldest_goes(
+    store: dict[str, Any], is_session_crypt: bool, call: Face, told: list[Any]
+) -> None:
+    module = limited(store, is_session_crypt)
+    made = []
+    for session_id in ids(call, module, "5", 3):
+        made.append(session_id)
+        call(module, "update", made[0], {})  # use makes nobody younger
+        asyncio.run(asyncio.sleep(0.002))  # the oldest by the millisecond
+    told.clear()
+    made.append(call(module, "create", "5", {}))
+    assert told == [
+        ("ended", "5", handle(made[0]), "limit"),
+        (
+            "created",
+            "5",
+            handle(made[3]),
+        ),
+    ]
+    assert alive(call, module, made) == [False, True, True, True]
+    assert call(module, "count", "5") == 3
+    assert ids(call, module, "6", 3)
+
+
+def test_the_new_one_is_refused(
+    store: dict[str, Any], is_session_crypt: bool, call: Face, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = limited(store, is_session_crypt, limit_policy="refuse")
+    made = ids(call, module, "5", 3)
+    with pytest.raises(SessionLimitReached) as raised:
+        call(module, "create", "5", {})
+    assert isinstance(raised.value, PermissionDenied)
+    assert isinstance(raised.value, JamSessionsError)
+    (record,) = [each for each in caplog.records if each.name == "django_jam_sessions.audit"]
+    assert (record.levelno, record.__dict__["event"]) == (logging.WARNING, "refused")
+    assert alive(call, module, made) == [True] * 3
+    call(module, "delete", made[0])
+    assert call(module, "create", "5", {})
+
+
+def test_a_new_id_is_no_new_session(
+    store: dict[str, Any], is_session_crypt: bool, call: Face
+) -> None:
+    module = limited(store, is_session_crypt, limit_policy="refuse")
+    made = ids(call, module, "5", 3)
+    new = [call(module, "rework", each) for each in made]
+    assert alive(call, module, new) == [True] * 3
+
+
+def test_a_lower_limit_ends_as_many_as_it_takes(
+    store: dict[str, Any], is_session_crypt: bool, call: Face
+) -> None:
+    ids(call, SessionModule(is_session_crypt=is_session_crypt, **store), "5", 7)
+    module = limited(store, is_session_crypt)
+    last = call(module, "create", "5", {})
+    assert call(module, "count", "5") == 3
+    assert call(module, "get", last) == {}
+
+
+def test_a_function_says_how_many(
+    store: dict[str, Any], is_session_crypt: bool, call: Face
+) -> None:
+    numbers = {"staff": 1, "guest": None, "wrong": 0}
+    module = limited(store, is_session_crypt, max_sessions_per_key=numbers.get)
+    for key, number in (("staff", 1), ("guest", 4)):
+        ids(call, module, key, 4)
+        assert call(module, "count", key) == number
+    with pytest.raises(ImproperlyConfigured):
+        call(module, "create", "wrong", {})
+
+
+@pytest.mark.parametrize("policy", ["end_oldest", "refuse"])
+def test_what_older_secrets_seal_counts(store: dict[str, Any], call: Face, policy: str) -> None:
+    old = SessionModule(is_session_crypt=True, session_aes_secret=A, **store)
+    made = ids(call, old, "5", 2)
+    both = limited(store, True, session_aes_secret=[B, A], limit_policy=policy)
+    made.append(call(both, "create", "5", {}))
+    assert alive(call, both, made) == [True] * 3
+    if policy == "refuse":
+        with pytest.raises(SessionLimitReached):
+            call(both, "create", "5", {})
+        assert alive(call, both, made) == [True] * 3
+        return
+    made += ids(call, both, "5", 2)
+    assert alive(call, both, made) == [False, False, True, True, True]
+    made += ids(call, both, "5", 1)
+    assert call(both, "count", "5") == 3
+
+
+@pytest.mark.parametrize("policy", ["end_oldest", "refuse"])
+def test_500_sign_ins_at_once_never_exceed_it(jam_settings: Any, policy: str) -> None:
+    jam_settings.JAM_SESSIONS = {
+        **jam_settings.JAM_SESSIONS,
+        "MAX_SESSIONS_PER_KEY": 5,
+        "LIMIT_POLICY": policy,
+    }
+    module = sessions.current()  # type: ignore[attr-defined]
+    most, is_over, refused = 0, threading.Event(), 0
+
+    def watch() -> None:
+        nonlocal most
+        while not is_over.is_set():
+            most = max(most, module.sync.count("5"))
+
+    async def sign_in() -> None:
+        nonlocal refused
+        store = SessionStore()
+        await store.aset("cart", 1)
+        await store.asave()
+        await store.aset("_auth_user_id", "5")
+        try:
+            await store.asave()
+        except SessionLimitReached:
+            refused += 1
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(sign_in() for _ in range(500)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    asyncio.run(all_at_once())
+    is_over.set()
+    watcher.join()
+    assert most <= 5
+    assert module.sync.count("5") == 5
+    assert refused == (495 if policy == "refuse" else 0)
+
+
+@pytest.fixture
+def refusing(jam_settings: Any) -> None:
+    jam_settings.JAM_SESSIONS = {
+        **jam_settings.JAM_SESSIONS,
+        "MAX_SESSIONS_PER_KEY": 1,
+        "LIMIT_POLICY": "refuse",
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("refusing")
+@pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "async"])
+@override_settings(ROOT_URLCONF="testproject.urls")
+def test_who_is_refused_stays_anonymous(is_async: bool) -> None:
+    ada = get_user_model().objects.create_user("ada", password="ada's")
+    client: Any = AsyncClient() if is_async else Client()
+
+    def call(method: str, *args: Any) -> Any:
+        function = getattr(client, method)
+        return async_to_sync(function)(*args) if is_async else function(*args)
+
+    sessions.sync.create(str(ada.pk), {})
+    call("get", "/accounts/login/")
+    form = {"username": "ada", "password": "ada's"}
+    for _ in range(2):
+        response = call("post", "/accounts/login/", form)
+        assert response.status_code == 403
+        assert "sessionid" in client.cookies
+        store = SessionStore(client.cookies["sessionid"].value)
+        assert "_auth_user_id" not in store.load()
+        assert store.session_key is not None
+    assert sessions.sync.count(str(ada.pk)) == 1
+    sessions.sync.clear(str(ada.pk))
+    assert call("post", "/accounts/login/", form).status_code == 302
+    assert sessions.sync.count(str(ada.pk)) == 1
