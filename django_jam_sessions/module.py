@@ -96,8 +96,6 @@ class SessionSteps:
 
     def clear(self, session_key: str) -> Steps[None]:
         _found((yield from self.operations.clear(session_key)), "This key has no sessions.")
-        locator, *_ = self.operations.cipher.locators(session_key)
-        yield from signals.ended(session_key, locator, CLEARED)
 
     def clear_others(self, session_id: str) -> Steps[None]:
         key = yield from self._key_of(session_id, session_ended)

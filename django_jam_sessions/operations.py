@@ -7,6 +7,7 @@ the two made a session, and neither sees the other's.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from . import codec, signals
@@ -17,10 +18,11 @@ from .infos import KeyInfo, Meta, SessionInfo, Stored, check_key, meta_text, to_
 from .opener import Opener, log_unusable
 from .policy import Policy
 from .sealing import Cipher, UnreadableError
-from .signals import EXPIRED, LIMIT, session_ended
+from .signals import CLEARED, EXPIRED, LIMIT, session_ended
 from .steps import Steps
 
 _CURSOR = re.compile(r"[0-9A-Za-z.-]{1,64}")
+SCANNED = 1000  # locators on a page, where all are visited
 NO_CURSOR = "The cursor is not one that was returned."
 
 Written = tuple[bool, Stored | None]
@@ -222,6 +224,8 @@ class Operations(Opener):
         for locator in reversed(self.cipher.locators(check_key(session_key))):
             field = kept.field if kept is not None and kept.locator == locator else None
             held |= yield "remove_all", locator, field
+        if held:
+            yield from signals.ended(session_key, locator, CLEARED)
         return held
 
     def clear_others(self, session_id: str) -> Steps[bool]:
@@ -324,6 +328,16 @@ class Operations(Opener):
             is_exact = is_all or met.issuperset(self.cipher.locators(key))
             keys[key] = KeyInfo(key, each.count, seen, is_exact).plus(keys.get(key))
         return list(keys.values()), anonymous, following
+
+    def secrets(self) -> Steps[Counter[bytes]]:
+        """How many sessions each secret seals, by its public id; counted while others go on."""
+        counts, cursor = Counter(dict.fromkeys(self.cipher.secret_ids, 0)), None
+        while True:
+            found, cursor = yield "scan", SCANNED, cursor
+            for each in found:  # what lives at one locator is sealed with one secret
+                counts[each.sessions[0][1].secret_id] += each.count
+            if cursor is None:
+                return counts
 
     def purge(self) -> Steps[int]:
         """Remove what has expired, and tell of it; the number of sessions removed."""

@@ -33,6 +33,7 @@ class UnreadableError(Exception):
 
 class Cipher(Protocol):
     secret_id: bytes  # of the secret that seals new records
+    secret_ids: Sequence[bytes]  # of all that open, the first one seals
 
     def locator(self, session_key: str) -> str:
         """Where a new session of the key lives."""
@@ -58,6 +59,7 @@ class Cipher(Protocol):
 
 class Plain:
     secret_id = PLAIN
+    secret_ids = (PLAIN,)
 
     locator = staticmethod(functools.lru_cache(KEPT)(codec.plain_locator))
 
@@ -121,7 +123,8 @@ class Sealed:
     def __init__(self, secrets: Sequence[bytes]) -> None:
         # One that is named twice, as a SECRET_KEY among its own fallbacks, is one secret.
         self.secrets = [Secret(secret) for secret in dict.fromkeys(secrets)]
-        self.secret_id = self.secrets[0].id
+        self.secret_ids = [secret.id for secret in self.secrets]
+        self.secret_id = self.secret_ids[0]
         self._by_id = {secret.id: secret for secret in reversed(self.secrets)}
 
     def locator(self, session_key: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client
 
 from django_jam_sessions import SessionModule, codec, sessions
@@ -63,6 +64,13 @@ def test_a_modules_sessions(module: SessionModule, call: Face, told: list[Any]) 
         ("ended", "5", None, "cleared"),
         ("ended", "5", None, "cleared"),
     ]
+
+
+def test_clearing_by_the_command_is_told(jam_settings: Any, told: list[Any]) -> None:
+    sessions.sync.create("5", {})
+    told.clear()
+    call_command("clearsessions_by_key", "5", verbosity=0)
+    assert told == [("ended", "5", None, "cleared")]
 
 
 def test_purge_tells_of_what_it_removed(
