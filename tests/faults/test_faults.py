@@ -68,7 +68,7 @@ def check(figures: Figures, refuses: bool | None) -> None:
         assert figures.refused < figures.served / 20
     else:
         assert (figures.refused > 0) is refuses
-    assert figures.longest < MOST + 0.5  # the machine is busy with all of them at once
+    assert figures.longest < 2 * MOST  # exactly: test_deadlines; here the machine is busy
 
 
 Fault = Callable[[Server], Any]
