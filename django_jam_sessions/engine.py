@@ -33,6 +33,7 @@ from .infos import Meta, SessionInfo, Stored
 from .merge import merge
 from .signals import session_ended
 from .steps import QUEUE, Steps, arun, run
+from .unavailable import is_in_test
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class SessionStore(SessionBase):
     _owner_stored: str | None = None
     _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
     failure: SessionStoreUnavailable | None = None  # the first one: nothing is asked after it
+    hides_failure = False  # a template met it, and Django's templates went on
     flushed = False  # what the middleware asks before it deletes the cookie
     describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
 
@@ -230,6 +232,7 @@ class SessionStore(SessionBase):
         self._allocated = None  # it may be stored: whoever saves again takes another id
         if isinstance(error, SessionStoreUnavailable):
             self.failure = error
+            self.hides_failure |= is_in_test()
         elif isinstance(error, SessionLimitReached):
             self._stay_as_stored()
 
@@ -241,6 +244,7 @@ class SessionStore(SessionBase):
 
     def _failed_before(self, failure: SessionStoreUnavailable) -> SessionStoreUnavailable:
         """A store lives for one request: once it failed, nothing of that request waits again."""
+        self.hides_failure |= is_in_test()
         error = SessionStoreUnavailable(str(failure))
         error.__cause__ = failure
         return error

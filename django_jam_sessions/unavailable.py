@@ -76,6 +76,15 @@ def _first(error: BaseException) -> BaseException:
     return _first(several[0]) if several else error
 
 
+def is_in_test() -> bool:
+    """Whether this is called for an ``{% if %}`` of a template. Its operators take every exception
+    for False, so that a page would tell a user that nobody is signed in."""
+    frame = sys._getframe().f_back
+    while frame is not None and frame.f_globals.get("__name__") != "django.template.smartif":
+        frame = frame.f_back
+    return frame is not None
+
+
 # A request on its way
 
 
@@ -97,9 +106,13 @@ def is_behind(request: HttpRequest, error: Exception) -> bool:
 
 
 def answered(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """``response``; 503 in its place where it is an error that the store's failure has made."""
+    """``response``; 503 in its place where it is an error that the store's failure has made, or a
+    page that hides the failure."""
     error = request.__dict__.pop(_KNOWN, None)
-    if error is None or response.status_code < 500:
+    session: Any = getattr(request, "session", None)
+    if getattr(session, "hides_failure", False):
+        error = session.failure
+    elif error is None or response.status_code < 500:
         return response
     outages.note(error, refused=1)
     return response if isinstance(response, StoreUnavailable) else StoreUnavailable(error)

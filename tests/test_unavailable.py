@@ -61,6 +61,12 @@ def eagerly(request: HttpRequest) -> HttpResponse:
     return HttpResponse(template("{{ request.user.pk }}").render({}, request))
 
 
+def hides(request: HttpRequest) -> HttpResponse:
+    """A template that asks, and would go on as if nobody was signed in."""
+    text = "{% if not request.user.is_authenticated or x %}sign in{% endif %}"
+    return HttpResponse(template(text).render({}, request))
+
+
 def template(text: str) -> Any:
     return engines["django"].from_string(text)
 
@@ -132,6 +138,7 @@ FAILING: dict[str, Any] = {
     "awrites": awrites,
     "lazily": lazily,
     "eagerly": eagerly,
+    "hides": hides,
     "lists": lists,
     "alists": alists,
     "groups": groups,
