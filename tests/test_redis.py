@@ -375,6 +375,12 @@ def test_a_wrong_password_is_an_outage(call: Face) -> None:
             call(module, "create", "5", {})
 
 
+def test_a_database_that_is_not_there_is_an_outage(redis_uri: str, call: Face) -> None:
+    module = SessionModule("redis", redis_uri=redis_uri.replace("/0", "/99"))
+    with pytest.raises(SessionStoreUnavailable):
+        call(module, "get", "0" * 40, None)
+
+
 def test_a_server_that_takes_no_writes_is_an_outage_and_still_reads(call: Face) -> None:
     with running() as uri, redis.Redis.from_url(uri) as client:
         module = SessionModule("redis", redis_uri=uri)
