@@ -64,7 +64,9 @@ class Client:
             if name == "now":
                 self._reply = target.now()
             elif name == "move" and isinstance(target, RedisBackend):
-                self._calls.append((target.redis, target._move(*arguments)))  # it may be two trips
+                self._calls.append(
+                    (target.redis, target._move(*arguments, *[None] * (6 - len(arguments))))
+                )  # it may be two trips
             else:
                 self._next = target, name, arguments
                 return True
@@ -94,7 +96,7 @@ def _run(
     """The choices that were made, each with how many there were, and what was seen."""
     backend, operations, look = world()
     clients = [Client(backend, steps) for steps in operations]
-    taken = []
+    taken: list[tuple[int, int]] = []
     if is_serial:
         for number in plan:
             while not clients[number].is_done:

@@ -48,7 +48,7 @@ values = st.recursive(
     max_leaves=8,
 )
 datas = st.dictionaries(_names, values, max_size=4)
-bad_datas = st.sampled_from(
+bad_datas: st.SearchStrategy[Any] = st.sampled_from(
     [
         {"a": float("nan")},
         {"a": [{"b": float("inf")}]},

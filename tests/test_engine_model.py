@@ -40,6 +40,19 @@ OWNERS = ["5", "7"]
 ABSENT = object()
 Data = dict[str, Any]
 
+Change = tuple[Any, ...]
+"""A rule's name, and its arguments but for the writer's number."""
+_few = st.sampled_from([0, 1, [], [1], "x"])
+changes: st.SearchStrategy[list[Change]] = st.lists(
+    st.tuples(st.just("set"), st.sampled_from("abc"), _few)
+    | st.tuples(st.just("pop"), st.integers(0, 3))
+    | st.tuples(st.just("change_in_place"), _few)
+    | st.tuples(st.just("set_expiry"), st.sampled_from([600, 3600, None]))
+    | st.sampled_from([("clear",), ("sign_in", "5"), ("sign_in", "7"), ("cycle_key",)]),
+    min_size=1,
+    max_size=4,
+)
+
 
 class Record:
     def __init__(self, data: Data, now: int) -> None:
@@ -125,16 +138,28 @@ class EngineMachine(RuleBasedStateMachine):
 
     # What is done to a store
 
-    @initialize()
-    def begin(self) -> None:
-        self.open(0)
+    @initialize(data=st.fixed_dictionaries({}, optional=dict.fromkeys("abc", values)))
+    def begin(self, data: Data) -> None:
+        self.writers.append(Writer(None))
+        for name, value in data.items():
+            self.put(self.writers[0], name, value)
+        self.create(self.writers[0], "save")
+        self.open_at_once(0)
 
     @rule(number=sessions)
     def open(self, number: int) -> None:
         """A request: with a cookie that was set once, or with none."""
         keys = [None, *self.ids]
-        writer = Writer(keys[number % len(keys)])
-        self.writers = [*self.writers[-3:], writer]
+        self.writers = [*self.writers[-3:], Writer(keys[number % len(keys)])]
+
+    @rule(number=sessions)
+    def open_at_once(self, number: int) -> None:
+        """Some requests with one cookie, which have all read the session."""
+        keys = [key for key in self.ids if self.live(key)]
+        if keys:
+            self.writers = [Writer(keys[number % len(keys)]) for _ in range(3)]
+            for writer in self.writers:
+                assert self.call(writer.store, "get", "a") == self.loaded(writer).get("a")
 
     @rule(number=sessions, name=st.sampled_from("abc"), value=values)
     def set(self, number: int, name: str, value: Any) -> None:
@@ -148,9 +173,11 @@ class EngineMachine(RuleBasedStateMachine):
         self.loaded(writer)[name] = copy.deepcopy(value)
         self.call(writer.store, "update", {name: value})
 
-    @rule(number=sessions, name=st.sampled_from(["a", "b", "c", OWNER]))
-    def pop(self, number: int, name: str) -> None:
+    @rule(number=sessions, which=sessions)
+    def pop(self, number: int, which: int) -> None:
         writer = self.writer(number)
+        names = sorted(self.loaded(writer)) or ["a"]
+        name = names[which % len(names)]
         value = self.loaded(writer).pop(name, None)
         assert self.call(writer.store, "pop", name, None) == value
 
@@ -200,6 +227,16 @@ class EngineMachine(RuleBasedStateMachine):
         else:
             with pytest.raises(UpdateError):
                 self.call(writer.store, "save")
+
+    @rule(number=sessions, early=changes, late=changes, last=st.sampled_from(["save", "cycle_key"]))
+    def meet(self, number: int, early: list[Change], late: list[Change], last: str) -> None:
+        """Two that have read the same session, and change it, one after the other."""
+        self.open_at_once(number)
+        for writer, made in enumerate((early, late)):
+            for method, *arguments in made:
+                getattr(self, method)(writer, *arguments)
+        self.save(0)
+        getattr(self, last)(1)
 
     @rule(number=sessions)
     def save_as_new(self, number: int) -> None:
@@ -292,7 +329,8 @@ class EngineMachine(RuleBasedStateMachine):
             count = sum(self.live(key) is not None for key in held)
             assert self.call(configured.current(), "count", owner) == count
         for writer in self.writers:
-            assert writer.cache is None or writer.store._session == writer.cache
+            store: Any = writer.store  # its _session is Django's
+            assert writer.cache is None or store._session == writer.cache
         self.ran["steps"] += 1
 
     def teardown(self) -> None:

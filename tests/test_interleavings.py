@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     results: tuple[Any, ...]
     data: frozenset[tuple[str, str]]
     listed: frozenset[str]
-    count: int
+    number: int
 
 
 def world(begins: SessionModule, module: SessionModule, names: Sequence[str]) -> World:

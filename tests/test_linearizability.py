@@ -29,7 +29,7 @@ from .histories import (
 )
 from .linearizability import Operation, linearization, overlaps
 
-ROUNDS = int(os.environ.get("LINEARIZABILITY_ROUNDS", 30))
+ROUNDS = int(os.environ.get("LINEARIZABILITY_ROUNDS", 15))
 CLIENTS, OPERATIONS = 3, 4
 DELAY = 4_000_000  # ns, until processes that were told of a round begin it
 

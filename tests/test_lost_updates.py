@@ -36,7 +36,8 @@ def session() -> str | None:
     store = SessionStore()
     store["_auth_user_id"] = "5"
     store.save()
-    return store.session_key
+    key: str | None = store.session_key
+    return key
 
 
 def increment(key: str | None, number: int) -> None:

@@ -54,7 +54,7 @@ from .model import (
 from .stillness import StillClock, still_clock
 from .stores import wipe
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", 12))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", 6))
 STEPS = 40
 PROFILE = settings(
     max_examples=EXAMPLES,
