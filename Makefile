@@ -12,7 +12,7 @@ TARGETS ?=
 bin = $(VENV)/bin
 ready = $(VENV)/.ready
 
-.PHONY: demo test lint types unit test-browser faults fuzz model screenshots chromium bench format \
+.PHONY: demo test lint types unit test-browser faults fuzz model mutation screenshots chromium bench format \
 	clean
 
 demo: $(ready)
@@ -74,6 +74,15 @@ fuzz: $(VENV)/.fuzz
 
 $(VENV)/.fuzz: $(ready)
 	$(bin)/python -m pip install --quiet --group fuzz
+	touch $@
+
+# Which changes to the code no test notices: half an hour. tests/mutation.md tells of what is left.
+mutation: $(VENV)/.mutation
+	$(bin)/mutmut run
+	$(bin)/mutmut results
+
+$(VENV)/.mutation: $(ready)
+	$(bin)/python -m pip install --quiet --group mutation
 	touch $@
 
 # About three minutes; make bench FULL=1 takes longer.

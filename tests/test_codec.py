@@ -88,7 +88,12 @@ def test_a_handle_finds_the_record_and_is_no_id() -> None:
         assert as_id is None or as_id.field != place.field
 
 
-@pytest.mark.parametrize("value", [None, 5, "", "a.b", "0" * 41, "0" * 15 + "." + "z" * 25])
+TOO_LARGE = "0" * 15 + ".f5lxx1zz5pnorynqglhzmsp34"  # 1 << 128 in base36
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, "", "a.b", "0" * 41, "0" * 15 + "." + "z" * 25, TOO_LARGE]
+)
 def test_what_can_be_no_handle_has_no_place(value: object) -> None:
     assert codec.place_of_handle(value) is None
 

@@ -156,9 +156,14 @@ def test_the_meta_part_is_laid_out_as_it_always_was(meta: Meta, text: bytes) -> 
     assert meta_of(text) == meta
 
 
-def test_why_a_meta_part_can_not_be_read() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"5", b"[5]", b'["5",1,2]', b'[["5"]]', b'[""]', b'["\\ud800"]', b"[" * 9999],
+    ids=lambda text: repr(text[:12]),
+)
+def test_a_meta_part_that_names_no_key_can_not_be_read(text: bytes) -> None:
     with pytest.raises(UnreadableError, match=r"^Its meta part is torn\.$"):
-        meta_of(b"[]")
+        meta_of(text)
 
 
 def test_why_a_sealed_record_can_not_be_read() -> None:

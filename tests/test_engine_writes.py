@@ -1,0 +1,204 @@
+"""What the engine asks of a backend, and does not ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.sessions.backends.base import UpdateError
+
+from django_jam_sessions import sessions
+from django_jam_sessions.configured import configured
+from django_jam_sessions.devices import ClientInfo
+from django_jam_sessions.engine import SessionStore
+
+HOME = ClientInfo("192.0.2.7", "x")
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["plain", "sealed"])
+def site(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> None:
+    settings.JAM_SESSIONS = {
+        "JSON_PATH": tmp_path / "sessions",
+        "IS_SESSION_CRYPT": request.param,
+    }
+
+
+def stored(client: ClientInfo | None = HOME, **data: Any) -> str:
+    store = SessionStore()
+    store.describe = lambda: client
+    store.update(data)
+    store.create()
+    return store.session_key or ""
+
+
+def spy(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
+    """The arguments of each call of a backend's method."""
+    calls: list[tuple[Any, ...]] = []
+    backend = configured.current().backend
+    method = getattr(backend, name)
+
+    def called(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return method(*arguments)
+
+    monkeypatch.setattr(backend, name, called)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_written"),
+    [
+        (HOME, HOME, False),
+        (HOME, ClientInfo("192.0.2.8", "x"), True),
+        (HOME, ClientInfo("192.0.2.7", "y"), True),
+        (HOME, None, False),
+        (None, HOME, True),
+        (None, None, False),
+    ],
+)
+@pytest.mark.parametrize("change", ["touch", "save"])
+def test_a_client_is_written_again_where_it_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Any,
+    before: ClientInfo | None,
+    now: ClientInfo | None,
+    is_written: bool,
+    change: str,
+) -> None:
+    store = SessionStore(stored(before, _auth_user_id="5"))
+    store.load()
+    store.get("n")
+    store.describe = lambda: now
+    calls = spy(monkeypatch, "touch")
+    getattr(store, change)()
+    assert calls == [] if change == "touch" else calls[0][3] is None  # it is not due
+    clock(400)
+    calls.clear()
+    getattr(store, change)()
+    ((_, _, _, meta),) = calls
+    assert (meta is not None) is is_written
+    (info,) = sessions.sync.list("5")
+    assert info.client == (now if is_written else before)
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+@pytest.mark.parametrize("ttl", [1000, None])
+def test_a_touch_moves_the_expiry_where_it_slides(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, clock: Any, sliding: bool, ttl: int | None
+) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "SLIDING": sliding}
+    store = SessionStore(stored(_auth_user_id="5", _session_expiry=1000))
+    store.load()
+    backend = configured.current().backend
+    if ttl is None:  # a module's update() may have made it one without an end
+        assert store._stored is not None
+        backend.touch(store._stored.place, None, None)
+        store.load()
+    store.get("n")
+    clock(400)
+    calls = spy(monkeypatch, "touch")
+    assert store.touch() is sliding
+    left = calls[0][2]
+    if sliding:
+        assert left == 1_000_000
+    elif ttl is None:
+        assert left is None
+    else:
+        assert 590_000 < left <= 600_000
+    assert store._stored is not None
+    assert backend.now() - store._stored.record.last_seen < 10_000
+    assert store.touch() is False  # it has just been
+    assert len(calls) == 1
+
+
+def test_nobody_touches_what_was_not_loaded(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    calls = spy(monkeypatch, "touch")
+    store = SessionStore(stored())
+    clock(400)
+    assert store.touch() is False
+    store._session_cache = {}
+    assert store.touch() is False
+    assert calls == []
+
+
+def test_a_touch_that_meets_anothers_write_takes_nothing_of_it(clock: Any) -> None:
+    """Else the save after it would take what was written for what this request removed."""
+    session_id = stored(old=1)
+    store = SessionStore(session_id)
+    store.load()
+    store.get("n")
+    other = SessionStore(session_id)
+    other["theirs"] = 1
+    other.save()
+    clock(400)
+    assert store.touch() is False
+    store["mine"] = 1
+    store.save()
+    assert SessionStore(session_id).load() == {"old": 1, "theirs": 1, "mine": 1}
+
+
+def test_what_was_ended_is_not_touched(clock: Any) -> None:
+    session_id = stored()
+    store = SessionStore(session_id)
+    store.load()
+    store.get("n")
+    SessionStore(session_id).delete()
+    clock(400)
+    assert store.touch() is False
+
+
+def test_data_that_was_set_without_a_look_at_it_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what somebody wrote between the look that the save takes and its write."""
+    session_id = stored(old=1)
+    store = SessionStore(session_id)
+    store._session_cache = {"mine": 1}
+    backend = configured.current().backend
+    replace = backend.replace
+    met: list[Any] = []
+
+    def intrude(*arguments: Any) -> Any:
+        if not met:
+            met.append(arguments)
+            other = SessionStore(session_id)
+            other["theirs"] = 1
+            monkeypatch.setattr(backend, "replace", replace)
+            other.save()
+        return replace(*arguments)
+
+    monkeypatch.setattr(backend, "replace", intrude)
+    store.save()
+    assert met
+    assert SessionStore(session_id).load() == {"mine": 1}
+
+
+def test_data_that_was_set_as_it_is_stored_is_a_write_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session_id = stored(old=1)
+    late = SessionStore(session_id)
+    late["late"] = 1
+    store = SessionStore(session_id)
+    store._session_cache = {"old": 1}
+    store.save()
+    late.save()  # finds another version, and merges
+    assert SessionStore(session_id).load() == {"old": 1, "late": 1}
+    calls = spy(monkeypatch, "replace")
+    store = SessionStore(session_id)
+    store._session_cache = {"old": 1, "late": 1}
+    store.save()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("change", ["save", "cycle_key", "delete"])
+def test_a_modules_session_is_nothing_that_the_engine_writes(change: str) -> None:
+    session_id = sessions.sync.create("5", {"kept": 1})
+    store = SessionStore(session_id)
+    store.clear()
+    store["n"] = 1
+    if change == "save":
+        with pytest.raises(UpdateError):
+            store.save()
+    else:
+        getattr(store, change)()
+    assert sessions.sync.get(session_id) == {"kept": 1}
