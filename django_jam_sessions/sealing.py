@@ -59,7 +59,7 @@ class Cipher(Protocol):
 
 class Plain:
     secret_id = PLAIN
-    secret_ids = (PLAIN,)
+    secret_ids: Sequence[bytes] = (PLAIN,)
 
     locator = staticmethod(functools.lru_cache(KEPT)(codec.plain_locator))
 
@@ -123,7 +123,7 @@ class Sealed:
     def __init__(self, secrets: Sequence[bytes]) -> None:
         # One that is named twice, as a SECRET_KEY among its own fallbacks, is one secret.
         self.secrets = [Secret(secret) for secret in dict.fromkeys(secrets)]
-        self.secret_ids = [secret.id for secret in self.secrets]
+        self.secret_ids: Sequence[bytes] = [secret.id for secret in self.secrets]
         self.secret_id = self.secret_ids[0]
         self._by_id = {secret.id: secret for secret in reversed(self.secrets)}
 

@@ -65,7 +65,7 @@ def test_what_a_request_does_is_noted_with_its_session(jam_settings: Any, noted:
     mine, other = (handle(client.cookies["sessionid"].value) for client in (here, there))
     noted()
     (info,) = [each for each in sessions.sync.list(str(ada.pk)) if each.handle == other]
-    response = here.delete("/sessions/api/%s/" % info.handle)
+    response = here.delete("/sessions/api/sessions/%s/" % info.handle)
     assert response.status_code == 204
     assert noted() == [("ended", other, "revoked", mine)]
 

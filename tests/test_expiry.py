@@ -167,7 +167,7 @@ def test_application_clocks_an_hour_off_change_nothing_on_redis(
     redis_uri: str, prefix: str, clock: Any
 ) -> None:
     """The server's clock is the only one that is asked."""
-    store = {"redis_uri": redis_uri, "sessions_path": prefix, "session_ttl": 60}
+    store: dict[str, Any] = {"redis_uri": redis_uri, "sessions_path": prefix, "session_ttl": 60}
     for hours in (-1, 1):
         clock(hours * 3600)
         ahead = SessionModule("redis", absolute_ttl=120, **store)  # learns the server's time
@@ -176,6 +176,7 @@ def test_application_clocks_an_hour_off_change_nothing_on_redis(
         here = SessionModule("redis", **store)
         assert here.sync.get(session_id) == {}
         (info,) = here.sync.list("5")
+        assert info.expires_at is not None
         left = info.expires_at.timestamp() - time.time()
         assert 50 < left <= 60
         here.sync.clear("5")
