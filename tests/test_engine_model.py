@@ -171,7 +171,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def put(self, writer: Writer, name: str, value: Any) -> None:
         self.loaded(writer)[name] = copy.deepcopy(value)
-        self.call(writer.store, "update", {name: value})
+        self.call(writer.store, "update", {name: copy.deepcopy(value)})
 
     @rule(number=sessions, which=sessions)
     def pop(self, number: int, which: int) -> None:
@@ -186,8 +186,8 @@ class EngineMachine(RuleBasedStateMachine):
         writer = self.writer(number)
         inner = self.loaded(writer).get("a")
         if isinstance(inner, list):
-            inner.append(value)
-            self.call(writer.store, "get", "a").append(value)
+            inner.append(copy.deepcopy(value))
+            self.call(writer.store, "get", "a").append(copy.deepcopy(value))
             writer.store.modified = True
 
     @rule(number=sessions, seconds=st.sampled_from([600, 3600, 0, -1, None]))
