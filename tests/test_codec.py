@@ -29,6 +29,15 @@ def test_an_id_says_where_its_record_lives(value: str) -> None:
         assert value in session_id
 
 
+def test_no_character_of_a_secret_is_likelier_than_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """256 is no multiple of 36: the bytes that are left over are thrown away."""
+    draws = [bytes([255] * 8 + [0] * 24), bytes([252] * 7 + [251] * 25)]
+    monkeypatch.setattr("os.urandom", lambda length: draws.pop(0))
+    assert codec.new_secret() == "z" * 25
+
+
 def test_ids_of_one_key_share_no_recognisable_part() -> None:
     """At no position do they agree more often than chance has it."""
     locator = codec.plain_locator("5")
