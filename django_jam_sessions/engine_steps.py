@@ -1,0 +1,341 @@
+"""What the engine does: which id a session has, and the steps of load, save and their like.
+
+As in engine.py ``session_key`` is the session id here, and the session key the *owner*.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.serializers import JSONSerializer
+
+from . import signals
+from .codec import ENGINE, Issued, handle_of, issue, place_of
+from .configured import configured
+from .devices import ClientInfo, client_info
+from .exceptions import SessionDataTooLarge, SessionStoreUnavailable
+from .infos import Meta, SessionInfo, Stored
+from .merge import merge
+from .signals import session_ended
+from .steps import QUEUE, Steps
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # which JSONSerializer makes at each call
+CONFLICTS_END = 5.0  # seconds that a save may spend on merging
+
+
+class EngineSteps(SessionBase):
+    """A store between its loading and its saving; engine.SessionStore is made of it."""
+
+    _stored: Stored | None = None  # as it was loaded, or last written by this store
+    _replaces = False  # clear() was called: what others wrote meanwhile is not merged
+    _owner_stored: str | None = None
+    _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
+    describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
+
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__(session_key)
+        self._settings = settings = configured.engine()
+        self._backend, self._operations = settings.backend, settings.operations
+
+    # The id
+
+    def _get_session_key(self) -> str | None:
+        data = self.__dict__.get("_session_cache")
+        owner = None if data is None else self._owner(data)
+        if owner is None or not self._is_new(owner):
+            return self._stored_key
+        return self._allocate(owner).id
+
+    def _set_session_key(self, value: str | None) -> None:
+        """What can be no id, by Django's rule, is None."""
+        self._stored_key = value if value and len(value) >= 8 else None
+
+    session_key = property(_get_session_key)
+    _session_key = property(_get_session_key, _set_session_key)
+
+    def _allocate(self, owner: str) -> Issued:
+        """The new id of a session that is this owner's from now on: the same one until stored."""
+        if self._allocated is None or self._allocated[0] != owner:
+            self._allocated = owner, self._issue(owner)
+        return self._allocated[1]
+
+    def _is_new(self, owner: str) -> bool:
+        """Whether a session of this owner must move from where it is stored, if it is."""
+        if self._stored is not None:
+            if owner != self._owner_stored and self._settings.session_key is not None:
+                # The function of the settings may have come to another answer since: ask it again.
+                self._owner_stored = self._owner(self._loads(self._stored) or {})
+            return owner != self._owner_stored
+        place = place_of(self._stored_key)
+        return place is None or place.locator not in self._operations.cipher.locators(owner)
+
+    def _issue(self, owner: str | None) -> Issued:
+        return self._operations.issue(owner, ENGINE, self._settings.id_factory)
+
+    def _owner(self, data: dict[str, Any]) -> str | None:
+        """Whose session this is: the user's pk, or what the function in the settings says."""
+        function = self._settings.session_key
+        owner = data.get(AUTH_USER_ID) if function is None else function(data)
+        return None if owner is None or owner == "" else str(owner)
+
+    @property
+    def owner(self) -> str | None:
+        """Whose session is stored: the session key, elsewhere. None where it is nobody's, or none
+        was loaded."""
+        return self._owner_stored
+
+    @property
+    def handle(self) -> str | None:
+        """The public name of the stored session, None where none was loaded."""
+        place = None if self._stored is None else self._stored.place
+        return None if place is None else handle_of(place.locator, place.field)
+
+    @property
+    def info(self) -> SessionInfo | None:
+        """What may be shown of the stored session, None where none was loaded."""
+        return None if self._stored is None else self._operations.info(self._stored)
+
+    # What was loaded
+
+    def _forget(self) -> None:
+        self._stored = self._owner_stored = self._allocated = None
+        self._replaces = False
+
+    def _stay_as_stored(self) -> None:
+        """What was to be somebody's, and was refused, is what it was before: anonymous."""
+        stored = self._stored
+        self._session_cache = {} if stored is None else self._loads(stored) or {}
+        self.modified = stored is not None  # login() gave it another id: the cookie is to follow
+
+    # The steps
+
+    def _load(self) -> Steps[dict[str, Any]]:
+        stored = yield from self._operations.load(self._stored_key, ENGINE)
+        data = None if stored is None else self._loads(stored)
+        if stored is None or data is None:
+            self._stored_key = None
+            self._forget()
+            return {}
+        self._remember(stored, self._owner(data))
+        return data
+
+    def _remember(self, stored: Stored, owner: str | None) -> None:
+        self._stored = stored
+        self._owner_stored = owner
+        self._allocated = None
+        self._stored_key = stored.id
+
+    def _data(self) -> Steps[dict[str, Any]]:
+        """What SessionBase._get_session() does."""
+        self.accessed = True
+        data: dict[str, Any] | None = self.__dict__.get("_session_cache")
+        if data is None:
+            is_unknown = self._stored_key is None
+            data = self._session_cache = {} if is_unknown else (yield from self._load())
+        return data
+
+    def _exists(self, session_key: str | None) -> Steps[bool]:
+        stored = yield from self._operations.load(session_key, ENGINE)
+        return stored is not None
+
+    def _create(self) -> Steps[None]:
+        self.accessed = True
+        data = self.__dict__.setdefault("_session_cache", {})
+        owner = self._owner(data)
+        body, ttl = self._body(data), self._ttl(data)
+        stored = None
+        while stored is None:
+            allocated, self._allocated = self._allocated, None
+            issued = allocated[1] if allocated and allocated[0] == owner else self._issue(owner)
+            meta = Meta(owner, self._client())
+            stored = yield from self._operations.create(issued, meta, body, ttl)
+        yield from signals.created(owner, stored.place)
+        self._remember(stored, owner)
+        self._replaces = False
+        self.modified = True
+
+    def _save(self, must_create: bool) -> Steps[None]:
+        if must_create and self._stored is not None:
+            raise CreateError
+        if must_create or self._stored_key is None:
+            yield from self._create()
+            return
+        data = yield from self._data()
+        if not (yield from self._write(data)):
+            raise UpdateError
+
+    def _cycle_key(self) -> Steps[None]:
+        data = yield from self._data()
+        if self._stored_key is None:
+            yield from self._create()
+        elif not (yield from self._write(data, cycle=True)):
+            if self._owner_stored is not None:
+                raise SessionInterrupted("The session was ended before it got its new key.")
+            yield from self._create()
+        self.modified = True
+
+    def _write(self, data: dict[str, Any], cycle: bool = False) -> Steps[bool]:
+        """Store the data, merged with what others stored meanwhile; False where it was ended."""
+        stored = self._stored or (yield from self._adopt())
+        deadline = None
+        while stored is not None:
+            done, now_stored = yield from self._attempt(stored, data, cycle)
+            if now_stored is None:
+                break
+            if done:
+                owner = self._owner(data)
+                if now_stored.place is not stored.place:
+                    yield from self._tell(stored, now_stored, owner)
+                self._remember(now_stored, owner)
+                self._replaces = False
+                return True
+            if deadline is None:
+                deadline = time.monotonic() + CONFLICTS_END
+                # Those of this process stop getting in each other's way.
+                is_late = not (yield QUEUE, stored.place[:2], CONFLICTS_END)
+            else:
+                is_late = time.monotonic() > deadline
+            if is_late:
+                raise SessionStoreUnavailable("Others kept writing to this session.")
+            merged = self._merged(stored, data, now_stored)
+            if merged is None:
+                break
+            stored, data = now_stored, merged
+            self._session_cache = data
+        return False
+
+    def _attempt(
+        self, stored: Stored, data: dict[str, Any], cycle: bool
+    ) -> Steps[tuple[bool, Stored | None]]:
+        """Whether it was written, and what is stored now."""
+        body, ttl, owner = self._body(data, stored), self._ttl(data), self._owner(data)
+        is_sign_in = owner is not None and self._is_new(owner)
+        if cycle or is_sign_in:
+            issued = self._next_id(stored, owner)
+            client = None if is_sign_in else self._operations.meta(stored).client
+            client = client or self._client()
+            return (
+                yield from self._operations.move(
+                    stored, issued, Meta(owner, client), body, ttl, is_sign_in=is_sign_in
+                )
+            )
+        meta = None
+        if self.describe is not None and (yield from self._is_due(stored)):
+            meta = self._new_meta(stored)
+        if body == stored.body and not self._replaces:
+            return (yield from self._operations.touch(stored, ttl, meta))
+        return (yield from self._operations.replace(stored, body, ttl, meta))
+
+    def _client(self) -> ClientInfo | None:
+        return None if self.describe is None else self.describe()
+
+    def _is_due(self, stored: Stored) -> Steps[bool]:
+        """Whether the store has not heard of the session for TOUCH_INTERVAL, or a little less: not
+        all requests of a page at once are to come to that."""
+        now = yield ("now",)
+        interval = self._settings.touch_interval * random.uniform(0.8, 1)  # noqa: S311 - no secret
+        return bool(now - stored.record.last_seen > interval)
+
+    def _new_meta(self, stored: Stored) -> Meta | None:
+        """None where what is stored of the client is still true."""
+        meta = self._operations.meta(stored)
+        client = self._client()
+        known = client is None or client_info(meta.client) == client
+        return None if known else Meta(meta.session_key, client)
+
+    def _touch(self) -> Steps[bool]:
+        stored, data = self._stored, self.__dict__.get("_session_cache")
+        if stored is None or data is None or not (yield from self._is_due(stored)):
+            return False
+        now = yield ("now",)
+        is_sliding, expires = self._settings.sliding, stored.record.expires
+        ttl = self._ttl(data) if is_sliding else expires - now if expires else None
+        meta = self._new_meta(stored)
+        done, now_stored = yield from self._operations.touch(stored, ttl, meta)
+        if done and now_stored is not None:
+            seen = now_stored.record._replace(last_seen=now)
+            self._stored = now_stored._replace(record=seen)
+        return done and is_sliding
+
+    def _tell(self, old: Stored, new: Stored, owner: str | None) -> Steps[None]:
+        """What a move was: a new session of somebody's, or a new id."""
+        before = self._owner_stored
+        if owner == before:
+            yield from signals.reworked(owner, new.place, old.place)
+            return
+        if before is not None:
+            yield from signals.ended(before, old.place, signals.LOGOUT)
+        yield from signals.created(owner, new.place)
+
+    def _next_id(self, stored: Stored, owner: str | None) -> Issued:
+        if owner is not None and self._is_new(owner):
+            return self._allocate(owner)
+        if owner is None and self._operations.is_anonymous(stored):
+            return issue(stored.place.locator, ENGINE, self._settings.id_factory)
+        return self._issue(owner)
+
+    def _adopt(self) -> Steps[Stored | None]:
+        """Learn what is stored where the data was set without a look at it: it is replaced."""
+        stored = yield from self._operations.load(self._stored_key, ENGINE)
+        if stored is not None:
+            self._stored = stored
+            self._owner_stored = self._operations.meta(stored).session_key
+            self._replaces = True
+        return stored
+
+    def _merged(
+        self, stored: Stored, mine: dict[str, Any], now_stored: Stored
+    ) -> dict[str, Any] | None:
+        """``mine`` for the session that others have stored meanwhile; None where that is torn."""
+        theirs = self._loads(now_stored)
+        if theirs is None:
+            return None
+        self._stored = now_stored  # of the same owner: another one's lives elsewhere
+        if self._replaces:
+            return mine
+        return merge(self._loads(stored) or {}, mine, theirs, self._dumps)
+
+    def _loads(self, stored: Stored) -> dict[str, Any] | None:
+        return self._operations.read(stored, self.serializer().loads)
+
+    def _delete(self, session_key: str | None) -> Steps[None]:
+        key = self._stored_key if session_key is None else session_key
+        is_own = self._stored is not None and key == self._stored.id
+        place = place_of(key, ENGINE)
+        if place is None:
+            return
+        owner = self._owner_stored
+        if session_ended.receivers and not is_own:
+            owner = yield from self._operations.key_of(place)
+        if (yield from self._operations.delete(key, ENGINE)):
+            yield from signals.ended(owner, place, signals.LOGOUT)
+
+    def _body(self, data: dict[str, Any], stored: Stored | None = None) -> bytes:
+        """Raises SessionDataTooLarge; what is stored already may stay as it is."""
+        body, limit = self._dumps(data), self._settings.max_data_bytes
+        if len(body) > limit and (stored is None or body != stored.body):
+            raise SessionDataTooLarge(len(body), limit)
+        return body
+
+    def _dumps(self, data: Any) -> bytes:
+        if self.serializer is JSONSerializer:
+            return _encode(data).encode("latin-1")
+        body: bytes = self.serializer().dumps(data)
+        return body
+
+    def _ttl(self, data: dict[str, Any]) -> int:
+        """Milliseconds; 0 or less is legal, and over at once."""
+        expiry = data.get("_session_expiry")
+        # Only a date is compared with the clock: else Django need not look at it.
+        known = {} if isinstance(expiry, str | datetime) else {"modification": None}
+        age: float = self.get_expiry_age(expiry=expiry, **known)
+        limit = self._settings.session_ttl
+        return round((age if limit is None else min(age, limit)) * 1000)
