@@ -33,6 +33,7 @@ class Operations(Opener):
     def __init__(self, cipher: Cipher, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
         super().__init__(cipher)
         self.policy = policy
+        self._is_unlimited = policy.max_sessions is None
 
     # One session
 
@@ -61,7 +62,7 @@ class Operations(Opener):
         session_id, place = issued
         now = yield ("now",)
         record = self._sealed(place, meta, body, now, self.policy.absolute(meta.session_key, now))
-        limit = yield from self._limit(meta.session_key)
+        limit = () if self._is_unlimited else (yield from self._limit(meta.session_key))
         done = yield "insert", place, record, ttl, *limit
         if done is not True:
             done = yield from self._made_room(meta.session_key, place, done)
@@ -129,7 +130,7 @@ class Operations(Opener):
         if is_sign_in:
             created = yield ("now",)
             absolute = self.policy.absolute(meta.session_key, created)
-            limit = yield from self._limit(meta.session_key)
+            limit = () if self._is_unlimited else (yield from self._limit(meta.session_key))
         record = self._sealed(target, meta, body, created, absolute)
         version = stored.record.version
         outcome = yield "move", stored.place, target, record, version, ttl, *limit

@@ -45,7 +45,7 @@ def created(session_key: str | None, place: Place) -> Told:
 
 
 def reworked(session_key: str | None, place: Place, old: Place) -> Told:
-    audit.note("reworked", place, "from %s" % _handle(old))
+    audit.note("reworked", place, old)
     if not session_reworked.receivers:
         return ()
     return _told(session_reworked, session_key, place, old_handle=_handle(old))

@@ -86,28 +86,25 @@ class RedisBackend(Backend):
     def insert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
-        return run(self.redis, self._insert_and_tidy(place, record, ttl, limit))
+        try:
+            reply = self.redis.script(*self._insert(place, record, ttl, limit))
+        except BaseException:
+            self._strays.append((place, None))
+            raise
+        if self._strays:
+            run(self.redis, self._tidy())
+        return self._inserted(reply)
 
     async def ainsert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
-        return await arun(self.redis, self._insert_and_tidy(place, record, ttl, limit))
-
-    def _insert_and_tidy(
-        self, place: Place, record: Record, ttl: int | None, limit: Limit | None
-    ) -> Steps[Inserted]:
-        inserted = yield from self._new(place, record, ttl, limit)
-        yield from self._tidy()
-        return inserted
-
-    def _new(
-        self, place: Place, record: Record, ttl: int | None, limit: Limit | None
-    ) -> Steps[Inserted]:
         try:
-            reply = yield "script", *self._insert(place, record, ttl, limit)
+            reply = await self.redis.ascript(*self._insert(place, record, ttl, limit))
         except BaseException:
             self._strays.append((place, None))
             raise
+        if self._strays:
+            await arun(self.redis, self._tidy())
         return self._inserted(reply)
 
     def _tidy(self) -> Steps[None]:
@@ -224,13 +221,16 @@ class RedisBackend(Backend):
             value = codec.pack(record)
             call = self._rename(source, target, record.version, expected, value, ttl)
             return self._outcome((yield call))
-        inserted = yield from self._new(target, record, ttl, limit)
-        if inserted is None or inserted is False:
-            return inserted
+        # Where it fails, what may be stored has an id that nobody is told.
+        stray: tuple[Place, Place | None] = target, None
         try:
+            inserted = self._inserted((yield "script", *self._insert(target, record, ttl, limit)))
+            if inserted is None or inserted is False:
+                return inserted
+            stray = target, source
             outcome = self._outcome((yield "script", *self._remove(source, expected), GONE))
         except BaseException:
-            self._strays.append((target, source))
+            self._strays.append(stray)
             raise
         if outcome is not True:
             self._strays.append((target, None))
