@@ -16,10 +16,12 @@ from django.test import AsyncClient, Client, override_settings
 from django_jam_sessions import JamSessionsError, SessionLimitReached, SessionModule, sessions
 from django_jam_sessions.engine import SessionStore
 
+from .clocks import StopAt, stop_at
 from .conftest import Face
+from .test_expiry import START
 from .test_signals import handle, told
 
-__all__ = ["told"]
+__all__ = ["stop_at", "told"]
 
 A, B = b"a" * 32, b"b" * 32
 
@@ -38,14 +40,14 @@ def alive(call: Face, module: SessionModule, ids: list[str]) -> list[bool]:
 
 
 def test_the_oldest_goes(
-    store: dict[str, Any], is_session_crypt: bool, call: Face, told: list[Any]
+    store: dict[str, Any], is_session_crypt: bool, call: Face, told: list[Any], stop_at: StopAt
 ) -> None:
     module = limited(store, is_session_crypt)
     made = []
-    for session_id in ids(call, module, "5", 3):
-        made.append(session_id)
+    for milliseconds in range(3):
+        stop_at(START + milliseconds)
+        made += ids(call, module, "5", 1)
         call(module, "update", made[0], {})  # use makes nobody younger
-        asyncio.run(asyncio.sleep(0.002))  # the oldest by the millisecond
     told.clear()
     made.append(call(module, "create", "5", {}))
     assert told == [
