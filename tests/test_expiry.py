@@ -18,7 +18,7 @@ from .conftest import Face
 
 __all__ = ["stop_at"]
 
-START = int(time.time()) * 1000 + 60_000  # ahead: what ends is not to be gone before we look
+START = (int(time.time()) + 86_400) * 1000  # a day ahead: what ends must not be gone before we look
 HOUR = 3_600_000  # milliseconds
 
 
