@@ -1,5 +1,7 @@
 """Settings of the test suite: the test project's, on stores of the suite's own."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,7 +13,9 @@ SECRET_KEY = "a-secret-key-for-the-tests-alone-and-nothing-else-at-all"
 DEBUG = False
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-JAM_SESSIONS = {"JSON_PATH": Path(tempfile.mkdtemp(prefix="jam-sessions-")) / "sessions"}
+_directory = tempfile.mkdtemp(prefix="jam-sessions-")
+atexit.register(shutil.rmtree, _directory, ignore_errors=True)
+JAM_SESSIONS = {"JSON_PATH": Path(_directory) / "sessions"}
 
 # Django's own session tests have models; they come with its source distribution.
 django_suite.prepare()
