@@ -66,9 +66,10 @@ LAYERS = {
     "current": set(),
     "audit": {"codec", "current"},
     "signals": {"audit", "codec", "steps"},
+    "listings": {"codec", "steps", "infos", "opener", "signals"},
     "operations": {
         *("codec", "sealing", "steps", "backends", "exceptions"),
-        *("infos", "opener", "policy", "signals"),
+        *("infos", "opener", "policy", "signals", "listings"),
     },
     "conf": {"sealing", "policy"},
 }
