@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -28,11 +27,10 @@ from .base import (
     Scan,
 )
 from .clients import Factory, client_factory
+from .replies import checked, fetched, listed, number
 from .scripts import Script
 from .transport import Transport
 from .wire import Argument, Reply
-
-logger = logging.getLogger(__name__)
 
 Call = tuple[Script, str, Sequence[Argument]]
 """What Transport.script() takes."""
@@ -68,12 +66,12 @@ class RedisBackend(Backend):
         return _clock() + (self._offset or 0)
 
     def _learn_time(self, reply: Sequence[int | bytes]) -> None:
-        seconds, microseconds = (int(number) for number in _checked(reply, (list, tuple)))
+        seconds, microseconds = (int(part) for part in checked(reply, (list, tuple)))
         self._offset = seconds * 1000 + microseconds // 1000 - _clock()
 
     def _outcome(self, reply: Reply) -> Outcome:
         if not isinstance(reply, int):
-            return codec.unpack(_checked(reply, bytes)) or False
+            return codec.unpack(checked(reply, bytes)) or False
         if reply > GONE:
             self._offset = reply - _clock()
         return reply != 0
@@ -139,10 +137,10 @@ class RedisBackend(Backend):
         return None if reply == scripts.NO_ROOM else self._done(reply)
 
     def fetch(self, place: Place) -> Record | None:
-        return _fetched(place, self.redis.script(*self._fetch(place)))
+        return fetched(place, self.redis.script(*self._fetch(place)))
 
     async def afetch(self, place: Place) -> Record | None:
-        return _fetched(place, await self.redis.ascript(*self._fetch(place)))
+        return fetched(place, await self.redis.ascript(*self._fetch(place)))
 
     def _fetch(self, place: Place) -> Call:
         return scripts.FETCH, self.prefix + place.locator, (place.field,)
@@ -275,10 +273,10 @@ class RedisBackend(Backend):
         return scripts.REMOVE_OTHERS, self.prefix + locator, (keep,)
 
     def list(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
-        return _listed(locator, self.redis.script(*self._list(locator, limit, cursor)))
+        return listed(locator, self.redis.script(*self._list(locator, limit, cursor)))
 
     async def alist(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
-        return _listed(locator, await self.redis.ascript(*self._list(locator, limit, cursor)))
+        return listed(locator, await self.redis.ascript(*self._list(locator, limit, cursor)))
 
     def _list(self, locator: str, limit: int, cursor: str | None) -> Call:
         if cursor is not None and not (cursor.isdecimal() and int(cursor) < 1 << 64):
@@ -286,10 +284,10 @@ class RedisBackend(Backend):
         return scripts.LIST, self.prefix + locator, (limit, cursor or "0")
 
     def count(self, locator: str) -> int:
-        return _number(self.redis.script(scripts.COUNT, self.prefix + locator, ()))
+        return number(self.redis.script(scripts.COUNT, self.prefix + locator, ()))
 
     async def acount(self, locator: str) -> int:
-        return _number(await self.redis.ascript(scripts.COUNT, self.prefix + locator, ()))
+        return number(await self.redis.ascript(scripts.COUNT, self.prefix + locator, ()))
 
     def scan(self, limit: int, cursor: str | None = None) -> Scan:
         return run(self.redis, self._scan(limit, cursor))
@@ -301,7 +299,7 @@ class RedisBackend(Backend):
         keys, following = yield from self._locators(limit, cursor or "")
         replies = yield "many", scripts.LIST, keys, (SAMPLE, "0")
         pages = {
-            key: _listed(key.removeprefix(self.prefix), reply)
+            key: listed(key.removeprefix(self.prefix), reply)
             for key, reply in zip(keys, replies, strict=True)
         }
         large = [key for key, (_, more) in pages.items() if more]
@@ -331,23 +329,12 @@ class RedisBackend(Backend):
         for key, reply in zip(keys, replies, strict=True):
             locator = key.removeprefix(self.prefix)
             while True:
-                page, position = _listed(locator, reply)
+                page, position = listed(locator, reply)
                 removed += [(Place(locator, field), record) for field, record in page]
                 if position is None:
                     break
                 reply = yield "script", scripts.PURGE, key, (position,)
         return removed, following or None
-
-
-def _checked(reply: Reply, kind: type | tuple[type, ...]) -> Any:
-    """A reply of a kind that no script of ours gives is no session's end: it is no Redis."""
-    if not isinstance(reply, kind):
-        raise SessionStoreUnavailable("Redis did not answer as it should.")
-    return reply
-
-
-def _number(reply: Reply) -> int:
-    return int(_checked(reply, int))
 
 
 def _clock() -> int:
@@ -360,34 +347,3 @@ def _optional(number: int | None) -> str | int:
 
 def _meta(meta: bytes | None) -> tuple[str, bytes]:
     return ("0", b"") if meta is None else ("1", meta)
-
-
-def _fetched(place: Place, value: bytes | None) -> Record | None:
-    if value is None:
-        return None
-    record = codec.unpack(_checked(value, bytes))
-    if record is None:
-        _log_torn(place)
-        return None
-    return record if place.issuer in (None, record.issuer) else None
-
-
-def _listed(locator: str, reply: Reply) -> Listing:
-    cursor, flat = _checked(reply, list)
-    found = []
-    pairs = iter(flat)
-    for field, value in zip(pairs, pairs, strict=True):
-        try:
-            record = codec.unpack(value)
-        except codec.UnknownFormatError:
-            continue  # one that this release can't read does not hide the others
-        if record is None:
-            _log_torn(Place(locator, field))
-        else:
-            found.append((field, record))
-    return found, None if int(cursor) == 0 else str(int(cursor))
-
-
-def _log_torn(place: Place) -> None:
-    handle = codec.handle_of(place.locator, place.field)
-    logger.warning("Session %s is torn; it is unusable.", handle)
