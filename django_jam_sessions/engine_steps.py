@@ -308,10 +308,10 @@ class EngineSteps(SessionBase):
 
     def _delete(self, session_key: str | None) -> Steps[None]:
         key = self._stored_key if session_key is None else session_key
-        is_own = self._stored is not None and key == self._stored.id
         place = place_of(key, ENGINE)
         if place is None:
             return
+        is_own = self._stored is not None and place == self._stored.place  # hashes, not ids
         owner = self._owner_stored
         if session_ended.receivers and not is_own:
             owner = yield from self._operations.key_of(place)
