@@ -38,6 +38,7 @@ class EngineSteps(SessionBase):
     _replaces = False  # clear() was called: what others wrote meanwhile is not merged
     _owner_stored: str | None = None
     _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
+    _has_new_key = False  # one that this store made
     describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
 
     def __init__(self, session_key: str | None = None) -> None:
@@ -91,6 +92,14 @@ class EngineSteps(SessionBase):
         """Whose session is stored: the session key, elsewhere. None where it is nobody's, or none
         was loaded."""
         return self._owner_stored
+
+    @property
+    def is_to_cycle(self) -> bool:
+        """Whether a user who has proven who they are would go on under the key they came with."""
+        data = self.__dict__.get("_session_cache") or {}
+        owner = self._owner(data)
+        is_known = self._stored is not None and owner is not None
+        return is_known and not (self._has_new_key or self._is_new(str(owner)))
 
     @property
     def handle(self) -> str | None:
@@ -159,6 +168,7 @@ class EngineSteps(SessionBase):
             stored = yield from self._operations.create(issued, meta, body, ttl)
         yield from signals.created(owner, stored.place)
         self._remember(stored, owner)
+        self._has_new_key = True
         self._replaces = False
         self.modified = True
 
@@ -193,6 +203,7 @@ class EngineSteps(SessionBase):
             if done:
                 owner = self._owner(data)
                 if now_stored.place is not stored.place:
+                    self._has_new_key = True
                     yield from self._tell(stored, now_stored, owner)
                 self._remember(now_stored, owner)
                 self._replaces = False

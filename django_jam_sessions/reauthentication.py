@@ -39,7 +39,7 @@ async def is_recent(session: SessionBase) -> bool:
 
 @sensitive_variables("password")
 async def confirm(request: HttpRequest, password: str) -> bool:
-    """Whether that is the user's password; if so, it is noted in the session.
+    """Whether that is the user's password; if so, it is noted in the session, under a new id.
 
     It goes through the site's own backends, as a sign-in does: what counts failures and locks
     accounts hears of it, and a directory may know the password. In a thread: a backend that
@@ -51,6 +51,7 @@ async def confirm(request: HttpRequest, password: str) -> bool:
     if found is None or found.pk != user.pk:
         return False
     await request.session.aset(CONFIRMED_AT, _now())
+    await request.session.acycle_key()
     return True
 
 

@@ -1,5 +1,5 @@
 """Who is deleted or made inactive loses every session at once; who has a new password, all but
-the one that set it."""
+the one that set it. Who signs in again gets a new id."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
+from django.http import HttpRequest
 
 from .conf import conf
 from .configured import sessions
@@ -30,6 +33,7 @@ def connect() -> None:
     post_delete.connect(_user_deleted, sender=user, dispatch_uid="jam_sessions_deleted")
     post_save.connect(_user_saved, sender=user, dispatch_uid="jam_sessions_saved")
     user_logged_in.connect(user_signed_in, dispatch_uid="jam_sessions_signed_in")
+    user_logged_in.connect(_user_signed_in_again, dispatch_uid="jam_sessions_signed_in_again")
 
 
 def key_of(user: AbstractBaseUser) -> str:
@@ -40,6 +44,18 @@ def key_of(user: AbstractBaseUser) -> str:
 
 def keys_are_users() -> bool:
     return settings.SESSION_ENGINE == ENGINE and conf.session_key is None
+
+
+def _user_signed_in_again(
+    request: HttpRequest | None, user: AbstractBaseUser, **kwargs: Any
+) -> None:
+    """login() gives a new id to everybody but who is signed in already."""
+    session: Any = getattr(request, "session", None)
+    if getattr(session, "is_to_cycle", False) and session.get(AUTH_USER_ID) == key_of(user):
+        try:
+            session.cycle_key()
+        except SessionInterrupted:  # ended meanwhile; but they have just signed in
+            session.create()
 
 
 def _user_deleted(instance: AbstractBaseUser, using: str, **kwargs: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import (
     SESSION_KEY,
+    alogin,
     get_user_model,
     login,
     logout,
@@ -145,6 +147,45 @@ def test_a_login_as_another_user_drops_the_data_and_the_session(ada: User, grace
     assert SessionStore(key).get("private") is None
     assert (count(ada), count(grace)) == (0, 1)
     assert user_of(old) is None
+
+
+@pytest.mark.parametrize("sign_in", [login, async_to_sync(alogin)], ids=["login", "alogin"])
+def test_who_signs_in_again_gets_a_new_id(ada: User, sign_in: Any) -> None:
+    old = signed_in(ada)
+    request = request_with(old)
+    sign_in(request, ada, BACKEND)
+    new = finished_key(request)
+    assert new != old
+    assert (user_of(old), user_of(new)) == (None, str(ada.pk))
+    assert count(ada) == 1
+
+
+def test_a_first_sign_in_gets_one_new_id(ada: User, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "django_jam_sessions.audit")
+    request = request_with(anonymous(cart=[1]))
+    caplog.clear()
+    login(request, ada, BACKEND)
+    finish(request)
+    assert [record.__dict__["event"] for record in caplog.records] == ["reworked", "created"]
+
+
+def test_who_is_signed_out_while_signing_in_again_is_signed_in(ada: User) -> None:
+    """As where the button is clicked twice."""
+    old = signed_in(ada)
+    first, second = request_with(old), request_with(old)
+    login(first, ada, BACKEND)
+    login(second, ada, BACKEND)
+    assert [user_of(finished_key(each)) for each in (first, second)] == [str(ada.pk)] * 2
+    assert user_of(old) is None
+
+
+def test_a_token_for_another_user_leaves_the_session_alone(ada: User, grace: User) -> None:
+    """user_logged_in is sent where tokens are given, too."""
+    key = signed_in(ada)
+    request = request_with(key)
+    user_logged_in.send(sender=User, request=request, user=grace)
+    assert request.session.session_key == key
+    assert user_of(key) == str(ada.pk)
 
 
 def test_an_impersonation_in_place_moves_the_session(ada: User, grace: User) -> None:

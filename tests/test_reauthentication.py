@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.test import RequestFactory
 
 from django_jam_sessions import sessions
+from django_jam_sessions.engine import SessionStore
 
 from .browsing import PASSWORD, SAFARI, Browser, Outline
 from .test_pages import HANDLE, LIST, handles, is_signed_in, text_of
@@ -139,6 +140,18 @@ def test_it_is_asked_for_once_in_a_while(
     assert here.post(LIST + "end-others/").status_code == 302
     clock(31)
     assert here.post(LIST + "end-others/").status_code == 200
+
+
+def test_the_password_gives_the_session_a_new_id(pair: tuple[Browser, Browser], ada: Any) -> None:
+    here, there = pair
+    old = here.session_id
+    here.post(LIST + "end-others/", {"password": "wrong"})
+    assert here.session_id == old
+    here.post(LIST + one(here), {"password": PASSWORD})
+    assert here.session_id != old
+    assert sessions.sync.count(str(ada.pk)) == 1
+    assert not SessionStore().exists(old)
+    assert [is_signed_in(here), is_signed_in(there)] == [True, False]
 
 
 def test_a_recent_sign_in_will_do_but_not_one_elsewhere(pair: tuple[Browser, Browser]) -> None:
