@@ -4,6 +4,7 @@ the one that set it. Who signs in again gets a new id."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -29,11 +30,18 @@ ENGINE = "django_jam_sessions.engine"
 
 
 def connect() -> None:
-    user = get_user_model()
-    post_delete.connect(_user_deleted, sender=user, dispatch_uid="jam_sessions_deleted")
-    post_save.connect(_user_saved, sender=user, dispatch_uid="jam_sessions_saved")
+    for model in _and_subclasses(get_user_model()):
+        post_delete.connect(_user_deleted, sender=model, dispatch_uid="jam_sessions_deleted")
+        post_save.connect(_user_saved, sender=model, dispatch_uid="jam_sessions_saved")
     user_logged_in.connect(user_signed_in, dispatch_uid="jam_sessions_signed_in")
     user_logged_in.connect(_user_signed_in_again, dispatch_uid="jam_sessions_signed_in_again")
+
+
+def _and_subclasses(model: type[Any]) -> Iterator[type[Any]]:
+    """A user may be saved, and deleted, as one of a proxy: that is who sends the signal then."""
+    yield model
+    for subclass in model.__subclasses__():
+        yield from _and_subclasses(subclass)
 
 
 def key_of(user: AbstractBaseUser) -> str:

@@ -21,8 +21,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
+from django.test.utils import isolate_apps
 
-from django_jam_sessions import sessions
+from django_jam_sessions import receivers, sessions
 from django_jam_sessions.engine import SessionStore
 
 pytestmark = [pytest.mark.usefixtures("jam_settings"), pytest.mark.django_db]
@@ -325,6 +326,27 @@ def test_an_inactive_user_loses_every_session_at_once(
         grace.save()
     assert [SessionStore().exists(key) for key in keys] == [False, False]
     assert SessionStore().exists(other) is True
+
+
+@pytest.mark.parametrize("end", ["delete", "disable"])
+def test_a_user_who_goes_as_one_of_a_proxy_loses_every_session(
+    ada: User, grace: User, django_capture_on_commit_callbacks: Any, end: str
+) -> None:
+    with isolate_apps("testproject"):
+
+        class Member(User):
+            class Meta:
+                proxy = True
+                app_label = "testproject"
+
+    receivers.connect()  # as when the site's models have been loaded
+    key, other = signed_in(ada), signed_in(grace)
+    member = Member.objects.get(pk=ada.pk)
+    member.is_active = False
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        member.save() if end == "disable" else member.delete()
+    assert [SessionStore().exists(each) for each in (key, other)] == [False, True]
+    assert len(callbacks) == 1
 
 
 def test_a_user_without_sessions_goes_without_noise(
