@@ -18,6 +18,7 @@ from .patience import timeouts
 from .policy import END_OLDEST, check_limit_policy, check_ttl
 from .receivers import ENGINE
 from .sealing import parse_secrets
+from .serialization import refuse_pickle
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -138,6 +139,11 @@ def _check_json_fsync(given: dict[str, Any]) -> None:
     conf.json_fsync  # noqa: B018 - raises
 
 
+def _check_serializer(given: dict[str, Any]) -> None:
+    if settings.SESSION_ENGINE == ENGINE:
+        refuse_pickle(settings.SESSION_SERIALIZER)
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E003": _check_redis,
     "jam_sessions.E004": _check_secret,
@@ -155,6 +161,7 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E016": _check_limit,
     "jam_sessions.E017": _check_timeouts,
     "jam_sessions.E018": _check_json_fsync,
+    "jam_sessions.E019": _check_serializer,
 }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
+from django.conf import settings
 from django.core.signals import setting_changed
 
 from .backends.base import Backend
 from .conf import conf
 from .module import SessionModule
 from .operations import Operations
+from .serialization import refuse_pickle
 
 RELEVANT = {
     "JAM_SESSIONS",
@@ -18,6 +20,7 @@ RELEVANT = {
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
     "SESSION_COOKIE_AGE",
+    "SESSION_SERIALIZER",
 }
 
 
@@ -54,6 +57,7 @@ class ConfiguredSessions:
         """What the session engine needs of the settings."""
         if self._engine is None:
             module = self.current()
+            refuse_pickle(settings.SESSION_SERIALIZER)
             self._engine = EngineSettings(
                 module.backend,
                 module.operations,

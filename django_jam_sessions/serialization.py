@@ -1,9 +1,16 @@
-"""SessionModule's data as JSON, or a TypeError that says which key can't be."""
+"""SessionModule's data as JSON, or a TypeError that says which key can't be.
+
+And what may be Django's SESSION_SERIALIZER, for the engine's: anything but a pickle.
+"""
 
 from __future__ import annotations
 
 import json
+import pickletools  # which runs nothing
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 
 def serialize(data: object) -> bytes:
@@ -58,3 +65,28 @@ def _culprit(value: Any, path: str, depth: int = 0) -> str:
         except (TypeError, ValueError, RecursionError):
             return _culprit(item, "%s[%r]" % (path, key), depth + 1)
     return path
+
+
+def refuse_pickle(dotted_path: str) -> None:
+    """Raise ImproperlyConfigured for a serializer that pickles, or that can't be imported.
+
+    To read a pickle is to run what it says: whoever can write to the store could.
+    """
+    try:
+        serializer = import_string(dotted_path)
+    except ImportError as error:
+        raise ImproperlyConfigured("SESSION_SERIALIZER can't be imported.") from error
+    if _is_pickle(serializer().dumps({})):
+        raise ImproperlyConfigured(
+            "SESSION_SERIALIZER pickles: whoever can write to the store could run code here. "
+            "Use django.contrib.sessions.serializers.JSONSerializer, or a subclass."
+        )
+
+
+def _is_pickle(body: bytes) -> bool:
+    try:
+        for _ in pickletools.genops(body):
+            pass
+    except ValueError:  # no operation, or the last one is missing
+        return False
+    return True

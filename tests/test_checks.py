@@ -131,6 +131,25 @@ def test_another_engine_is_a_warning(settings: Any) -> None:
     assert ids(check_settings()) == ["jam_sessions.W001"]
 
 
+@pytest.mark.parametrize(
+    ("serializer", "text"),
+    [
+        ("tests.test_engine.PickleSerializer", "SESSION_SERIALIZER pickles"),
+        ("tests.test_engine.NoSuchSerializer", "can't be imported"),
+        ("tests.test_engine.OtherSerializer", None),
+    ],
+)
+def test_a_serializer_that_pickles_is_an_error(
+    settings: Any, serializer: str, text: str | None
+) -> None:
+    settings.SESSION_SERIALIZER = serializer
+    found = check_settings()
+    assert ids(found) == (["jam_sessions.E019"] if text else [])
+    assert all(str(text) in error.msg for error in found)
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    assert ids(check_settings()) == ["jam_sessions.W001"]
+
+
 def test_without_a_base_dir_json_needs_a_path(settings: Any) -> None:
     settings.JAM_SESSIONS = {}
     settings.BASE_DIR = None
@@ -224,6 +243,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 23
+    assert len(found) == 24
     for check_id in found:
         assert check_id in text

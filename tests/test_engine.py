@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.core.exceptions import SynchronousOnlyOperation
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.utils import timezone
 
 from django_jam_sessions import SessionStoreUnavailable, sessions
@@ -507,6 +508,29 @@ def test_any_serializer_of_djangos_setting_will_do(call: Face, jam_settings: Any
     put(call, store, a=(1, 2), b={3})
     call(store, "save")
     assert loaded(call, store.session_key) == {"a": (1, 2), "b": {3}}
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 5])
+def test_a_serializer_that_pickles_is_refused(
+    jam_settings: Any, monkeypatch: pytest.MonkeyPatch, protocol: int
+) -> None:
+    """Before anything is read: whoever writes the store could run code."""
+    monkeypatch.setattr(PickleSerializer, "protocol", protocol)
+    jam_settings.SESSION_SERIALIZER = "tests.test_engine.PickleSerializer"
+    with pytest.raises(ImproperlyConfigured, match="SESSION_SERIALIZER pickles"):
+        SessionStore()
+
+
+class PickleSerializer:
+    """As Django had one, before 5.0."""
+
+    protocol = pickle.HIGHEST_PROTOCOL
+
+    def dumps(self, data: dict[str, Any]) -> bytes:
+        return pickle.dumps(data, self.protocol)
+
+    def loads(self, text: bytes) -> dict[str, Any]:
+        raise AssertionError("It was read.")
 
 
 def test_data_that_cannot_be_stored_is_an_error_and_nothing_is(call: Face, saved: Any) -> None:
