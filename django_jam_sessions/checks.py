@@ -171,6 +171,12 @@ def check_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
         given = conf.given
     except ImproperlyConfigured:
         return  # check_settings() says so
+    if not _django_looks() and (names := _flags_off()):
+        yield checks.Warning(
+            "%s: not True." % ", ".join(names),
+            hint="The session cookie can be read on the way, or by scripts.",
+            id="jam_sessions.W005",
+        )
     if settings.SESSION_COOKIE_SAMESITE not in ("Lax", "Strict"):
         yield checks.Warning(
             "SESSION_COOKIE_SAMESITE is neither 'Lax' nor 'Strict'.",
@@ -195,6 +201,19 @@ def check_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
             hint="Switching it on, or off again, ends every session that exists.",
             id="jam_sessions.I001",
         )
+
+
+def _django_looks() -> bool:
+    """Whether Django's own checks of the session cookie look at it: they know its own parts."""
+    return (
+        "django.contrib.sessions" in settings.INSTALLED_APPS
+        or "django.contrib.sessions.middleware.SessionMiddleware" in settings.MIDDLEWARE
+    )
+
+
+def _flags_off() -> list[str]:
+    names = ("SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
+    return [name for name in names if getattr(settings, name) is not True]
 
 
 def _several_hosts() -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core import checks
+from django.core.checks.security import sessions as django_checks
 
 from django_jam_sessions.backends.directory import directory_problem
 from django_jam_sessions.checks import check_deployment, check_settings
@@ -193,6 +194,23 @@ def test_a_cookie_for_subdomains_is_a_warning(deployed: Any) -> None:
     assert ids(check_deployment()) == ["jam_sessions.W003"]
 
 
+@pytest.mark.filterwarnings("ignore:Overriding setting")
+def test_a_cookie_that_can_be_read_is_a_warning_where_django_does_not_look(
+    deployed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed.SESSION_COOKIE_SECURE = deployed.SESSION_COOKIE_HTTPONLY = False
+    assert ids(django_checks.check_session_cookie_secure(None)) == ["security.W010"]
+    assert ids(check_deployment()) == []
+    apps = [app for app in deployed.INSTALLED_APPS if app != "django.contrib.sessions"]
+    monkeypatch.setattr("django_jam_sessions.checks.settings.INSTALLED_APPS", apps)
+    assert django_checks.check_session_cookie_secure(None) == []
+    (warning,) = check_deployment()
+    assert warning.id == "jam_sessions.W005"
+    assert warning.msg == "SESSION_COOKIE_SECURE, SESSION_COOKIE_HTTPONLY: not True."
+    deployed.SESSION_COOKIE_SECURE = deployed.SESSION_COOKIE_HTTPONLY = True
+    assert ids(check_deployment()) == []
+
+
 def test_an_unencrypted_store_is_mentioned(deployed: Any) -> None:
     deployed.JAM_SESSIONS = {}
     (info,) = check_deployment()
@@ -243,6 +261,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 24
+    assert len(found) == 25
     for check_id in found:
         assert check_id in text
