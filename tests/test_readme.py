@@ -76,7 +76,7 @@ def test_the_commands_run(jam_settings: Any) -> None:
     sessions.sync.create(str(user.pk), {})
     (shell,) = snippets("shell")
     for line in shell.splitlines():
-        program, manage, *arguments = shlex.split(line)
+        program, manage, *arguments = shlex.split(line, comments=True)
         assert (program, manage) == ("python", "manage.py")
         call_command(*arguments, stdout=io.StringIO())
     assert sessions.sync.count(str(user.pk)) == 0
