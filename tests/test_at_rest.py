@@ -128,6 +128,18 @@ def test_a_longer_life_does_not_open(store: dict[str, Any]) -> None:
     assert module.sync.get(session_id, None) is None
 
 
+def test_a_session_can_be_rolled_back(module: SessionModule, call: Face) -> None:
+    """Documented: who kept a copy of a record can put it back, also after the session's end."""
+    session_id = call(module, "create", "5", {"n": 1})
+    ((place, record),) = records_of(module, "5").items()
+    call(module, "update", session_id, {"n": 2})
+    overwrite(module, place, record)
+    assert call(module, "get", session_id) == {"n": 1}
+    call(module, "delete", session_id)
+    overwrite(module, place, record)
+    assert call(module, "get", session_id) == {"n": 1}
+
+
 def test_a_tampered_session_is_signed_out_not_an_error(
     jam_settings: Any, call: Face, caplog: pytest.LogCaptureFixture
 ) -> None:
