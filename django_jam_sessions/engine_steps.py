@@ -309,7 +309,7 @@ class EngineSteps(SessionBase):
         theirs = self._loads(now_stored)
         if theirs is None:
             return None
-        self._stored = now_stored  # of the same owner: another one's lives elsewhere
+        self._stored, self._owner_stored = now_stored, self._owner(theirs)
         if self._replaces:
             return mine
         return merge(self._loads(stored) or {}, mine, theirs, self._dumps)
