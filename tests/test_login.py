@@ -378,3 +378,26 @@ def test_other_keys_are_not_taken_for_users(
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
         ada.delete()
     assert callbacks == []
+
+
+def test_who_signs_in_where_the_owner_was_removed_meanwhile_gets_a_new_id() -> None:
+    key = signed_in_key("5")
+    one, other = SessionStore(key), SessionStore(key)
+    for store in (one, other):
+        store.load()
+    del one[SESSION_KEY]
+    one.save()
+    other.clear()
+    other[SESSION_KEY] = "5"
+    other.save()
+    assert other.session_key != key
+    assert not SessionStore().exists(key)
+    assert SessionStore(other.session_key)[SESSION_KEY] == "5"
+
+
+def signed_in_key(owner: str) -> str:
+    store = SessionStore()
+    store[SESSION_KEY] = owner
+    store.save()
+    assert store.session_key is not None
+    return store.session_key
