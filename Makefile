@@ -12,8 +12,8 @@ TARGETS ?=
 bin = $(VENV)/bin
 ready = $(VENV)/.ready
 
-.PHONY: demo test lint types unit test-browser faults fuzz model mutation screenshots chromium bench format \
-	clean
+.PHONY: demo test lint types unit test-browser faults soak fuzz model mutation screenshots chromium \
+	bench format clean
 
 demo: $(ready)
 	$(bin)/python testproject/manage.py demo --port $(PORT) \
@@ -48,6 +48,12 @@ test-browser: $(VENV)/.browser chromium
 faults: $(ready)
 	FAULT_SECONDS=$(FAULT_SECONDS) FAULT_USERS=$(FAULT_USERS) \
 		$(bin)/python -X dev -m pytest -p no:randomly tests/faults
+
+# 100 users click for half an hour while the server is restarted every two minutes.
+MINUTES ?= 30
+USERS ?= 100
+soak: $(ready)
+	MINUTES=$(MINUTES) USERS=$(USERS) $(bin)/python -m tests.faults.soak
 
 # Draws docs/images anew. Look at each of them.
 screenshots: $(VENV)/.browser chromium
