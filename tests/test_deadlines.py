@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +35,7 @@ from django_jam_sessions.patience import DEFAULTS
 
 from .conftest import Face
 from .faults.servers import Server
+from .faults.soak.samples import of_worker
 from .proxy import Proxy
 
 MOST = 2.5  # seconds that a request may lose
@@ -432,6 +435,35 @@ def test_idle_connections_that_a_restart_has_cut_are_no_outage(server: Server) -
                 assert list(threads.map(ask, range(10))) == [0] * 10
             server.stop()
             server.start()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="It looks at /proc.")
+def test_connections_that_a_restart_has_cut_are_closed(server: Server) -> None:
+    """All, and not only the one that is used next."""
+    module = SessionModule("redis", redis_uri=server.uri, read_timeout=10, total_timeout=20)
+    module.sync.count("5")
+    assert connections_of_five_at_once(server, module) == 5
+    server.stop()
+    server.start()
+    assert module.sync.count("5") == 0
+    assert connections(server) == 1
+
+
+def connections_of_five_at_once(server: Server, module: SessionModule) -> float:
+    with ThreadPoolExecutor(5) as threads:
+        server.freeze()
+        asked = [threads.submit(module.sync.count, "5") for _ in range(5)]
+        until = time.monotonic() + 5
+        while connections(server) < 5 and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        server.thaw()
+        assert [each.result() for each in asked] == [0] * 5
+    return connections(server)
+
+
+def connections(server: Server) -> float:
+    return of_worker(os.getpid(), server.port)["connections"]
 
 
 # The settings

@@ -76,6 +76,11 @@ class SocketLines:
                 if fresh:
                     connection.close()
                 return connection.exchange(packed, replies, until)
+            except (redis.ConnectionError, OSError):
+                # A server that ended has cut the idle ones, too: dead, each would keep a descriptor
+                # until somebody happens to need as many at once again.
+                self.close()
+                raise
             finally:
                 self._idle.append(connection)
         finally:
