@@ -449,6 +449,17 @@ def test_connections_that_a_restart_has_cut_are_closed(server: Server) -> None:
     assert connections(server) == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="It looks at /proc.")
+def test_threads_that_begin_at_once_share_their_connections(server: Server) -> None:
+    def client(is_async: bool) -> redis.Redis:
+        time.sleep(0.1)  # for all five to come in here
+        return redis.Redis(port=server.port)
+
+    module = SessionModule("redis", redis_uri=client, total_timeout=20)
+    assert connections_of_five_at_once(server, module) == 5
+    assert connections_of_five_at_once(server, module) == 5
+
+
 def connections_of_five_at_once(server: Server, module: SessionModule) -> float:
     with ThreadPoolExecutor(5) as threads:
         server.freeze()

@@ -148,15 +148,24 @@ class SyncClients:
     def __init__(self, factory: Factory, total: float) -> None:
         self._factory = factory
         self._total = total
-        self._lines: Any = None
-        self._pid = 0
+        self._lines: dict[int, Any] = {}  # by process id
 
     def get(self) -> Any:
         """What lines() returns."""
-        if self._pid != os.getpid():
-            self._lines, self._pid = lines(self._factory(False), self._total), os.getpid()
-            weakref.finalize(self, _close, self._lines, self._pid)
-        return self._lines
+        pid = os.getpid()
+        found = self._lines.get(pid)
+        return self._make(pid) if found is None else found
+
+    def _make(self, pid: int) -> Any:
+        made = lines(self._factory(False), self._total)  # it has connected to nothing
+        # Threads that begin at once make one each: all use the same. No lock, which a fork may copy
+        # while it is taken.
+        kept = self._lines.setdefault(pid, made)
+        if kept is made:
+            weakref.finalize(self, _close, made, pid)
+            for other in set(self._lines) - {pid}:
+                self._lines.pop(other, None)
+        return kept
 
 
 def _parts_of(client: Any) -> list[Any]:
