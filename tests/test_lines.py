@@ -33,9 +33,9 @@ def module(redis_uri: str, prefix: str) -> SessionModule:
     return SessionModule("redis", redis_uri=redis_uri, sessions_path=prefix)
 
 
-def with_options(redis_uri: str, prefix: str, options: str) -> SessionModule:
+def with_options(redis_uri: str, prefix: str, options: str, **more: Any) -> SessionModule:
     uri = "%s?%s" % (redis_uri, options)
-    return SessionModule("redis", redis_uri=uri, sessions_path=prefix)
+    return SessionModule("redis", redis_uri=uri, sessions_path=prefix, **more)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -248,7 +248,8 @@ def test_tls_is_spoken_where_the_uri_says_so(
     tls_port: int, prefix: str, call: Face, size: int
 ) -> None:
     uri = "rediss://127.0.0.1:%d/0" % tls_port
-    module = with_options(uri, prefix, "ssl_cert_reqs=none&ssl_check_hostname=false")
+    options = "ssl_cert_reqs=none&ssl_check_hostname=false"
+    module = with_options(uri, prefix, options, read_timeout=20, total_timeout=40)
     data = {"text": "x" * size}
     ids = [call(module, "create", "5", data) for _ in range(3)]
     assert [call(module, "get", each) for each in ids] == [data] * 3
