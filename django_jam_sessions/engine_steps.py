@@ -116,7 +116,6 @@ class EngineSteps(SessionBase):
 
     def _forget(self) -> None:
         self._stored = self._owner_stored = self._allocated = None
-        self._replaces = False
 
     def _stay_as_stored(self) -> None:
         """What was to be somebody's, and was refused, is what it was before: anonymous."""
@@ -147,8 +146,7 @@ class EngineSteps(SessionBase):
         self.accessed = True
         data: dict[str, Any] | None = self.__dict__.get("_session_cache")
         if data is None:
-            is_unknown = self._stored_key is None
-            data = self._session_cache = {} if is_unknown else (yield from self._load())
+            data = self._session_cache = yield from self._load()
         return data
 
     def _exists(self, session_key: str | None) -> Steps[bool]:
