@@ -24,6 +24,8 @@ from .conftest import Face
 pytestmark = pytest.mark.usefixtures("jam_settings")
 
 USER = "_auth_user_id"
+INTERRUPTED = r"^The session was ended before it got its new key\.$"
+CONFLICT = r"^Others kept writing to this session\.$"
 
 
 @pytest.fixture
@@ -69,6 +71,21 @@ def test_a_key_is_absent_until_something_is_stored(call: Face) -> None:
     assert store.session_key is None
     call(store, "save")
     assert loaded(call, store.session_key) == {"a": 1}
+
+
+def test_create_stores_what_is_there(call: Face) -> None:
+    store = SessionStore()
+    call(store, "create")
+    first = store.session_key
+    put(call, store, a=1)
+    call(store, "create")  # another one: the first stays
+    assert loaded(call, store.session_key) == {"a": 1}
+    assert call(SessionStore(), "exists", first)
+
+
+@pytest.mark.parametrize(("key", "is_kept"), [("x" * 7, False), ("x" * 8, True), ("", False)])
+def test_a_key_is_kept_as_django_keeps_it(key: str, is_kept: bool) -> None:
+    assert SessionStore(key).session_key == (key if is_kept else None)
 
 
 def test_an_unknown_key_is_never_adopted(call: Face) -> None:
@@ -169,6 +186,28 @@ def test_a_removed_owner_leaves_the_session_where_it_is(call: Face, saved: Any) 
     assert again.session_key != key
 
 
+@pytest.mark.parametrize("owner", ["5", "6"])
+def test_the_key_of_data_that_replaces_is_final_too(call: Face, saved: Any, owner: str) -> None:
+    key = saved(**{USER: "5"})
+    store = SessionStore(key)
+    store.clear()
+    put(call, store, **{USER: owner})
+    told = store.session_key
+    assert (told == key) is (owner == "5")
+    call(store, "save")
+    assert store.session_key == told
+    assert loaded(call, told) == {USER: owner}
+
+
+@pytest.mark.parametrize("change", ["create", "save", "cycle_key"])
+def test_who_writes_has_accessed_the_session(call: Face, saved: Any, change: str) -> None:
+    """The answer varies by the cookie; and it has one where the id is another."""
+    store = SessionStore(saved(a=1))
+    call(store, change)
+    assert store.accessed is True
+    assert store.modified is (change != "save")
+
+
 def test_two_saves_of_one_store_are_one_session(call: Face) -> None:
     store = SessionStore()
     for number in range(3):
@@ -202,6 +241,27 @@ def test_a_function_that_drifts_changes_no_id(call: Face, saved: Any, jam_settin
     call(again, "save")
     assert again.session_key == key
     assert loaded(call, key) == {USER: "5", "a": 1}
+
+
+def test_a_function_that_drifts_under_way_changes_no_id(
+    call: Face, saved: Any, jam_settings: Any
+) -> None:
+    prefix = ["old-"]
+    jam_settings.JAM_SESSIONS = {
+        **jam_settings.JAM_SESSIONS,
+        "SESSION_KEY": lambda data: prefix[0] + data[USER],
+    }
+    key = saved(**{USER: "5"})
+    store = opened(call, key)
+    prefix[0] = "new-"
+    assert store.session_key == key
+    put(call, store, a=1)
+    call(store, "save")
+    assert loaded(call, key) == {USER: "5", "a": 1}
+    put(call, store, **{USER: "6"})  # but another owner moves it
+    call(store, "save")
+    assert store.session_key != key
+    assert not call(SessionStore(), "exists", key)
 
 
 @pytest.mark.parametrize("owner", ["", "x" * 256, "\ud800"])
@@ -297,7 +357,7 @@ def test_cycle_key_of_an_ended_owned_session_is_interrupted(call: Face, saved: A
     """Else a password change in flight would undo "sign out everywhere"."""
     store = opened(call, saved(**{USER: "5"}))
     call(configured.current(), "clear", "5")
-    with pytest.raises(SessionInterrupted):
+    with pytest.raises(SessionInterrupted, match=INTERRUPTED):
         call(store, "cycle_key")
     assert call(configured.current(), "count", "5") == 0
 
@@ -423,9 +483,31 @@ def test_endless_conflicts_are_an_outage_never_a_lost_write(
 
     monkeypatch.setattr(store, "_attempt", met_by_another)
     monkeypatch.setattr("django_jam_sessions.engine_steps.CONFLICTS_END", 0.05)
-    with pytest.raises(SessionStoreUnavailable):
+    with pytest.raises(SessionStoreUnavailable, match=CONFLICT):
         call(store, "save")
     assert loaded(call, key) == {"a": 1, "b": 2}
+
+
+def test_after_a_failure_nothing_is_asked_and_the_same_is_said(
+    call: Face, saved: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SessionStore(saved(a=1))
+    asked: list[Any] = []
+
+    def fail(*args: Any) -> Any:
+        asked.append(args)
+        raise SessionStoreUnavailable("It is away.")
+
+    backend = configured.current().backend
+    monkeypatch.setattr(backend, "fetch", fail)
+    monkeypatch.setattr(backend, "afetch", fail)
+    with pytest.raises(SessionStoreUnavailable) as first:
+        call(store, "load")
+    with pytest.raises(SessionStoreUnavailable, match=r"^It is away\.$") as second:
+        call(store, "load")
+    assert second.value is not first.value  # its traceback would grow
+    assert second.value.__cause__ is first.value
+    assert len(asked) == 1
 
 
 # Expiry
@@ -542,12 +624,24 @@ def test_data_that_cannot_be_stored_is_an_error_and_nothing_is(call: Face, saved
     assert loaded(call, key) == {"a": 1}
 
 
+def test_a_login_that_could_not_be_stored_takes_another_id(call: Face, saved: Any) -> None:
+    store = opened(call, saved(a=1))
+    put(call, store, **{USER: "5", "b": object()})
+    told = store.session_key
+    with pytest.raises(TypeError):
+        call(store, "save")
+    put(call, store, b=2)
+    assert store.session_key != told  # it might be stored
+    call(store, "save")
+    assert loaded(call, store.session_key) == {USER: "5", "a": 1, "b": 2}
+
+
 def test_blocking_on_an_event_loop_is_refused(saved: Any) -> None:
     key = saved(a=1)
 
     async def block() -> None:
         store = SessionStore(key)
-        for method in ("load", "save", "create", "delete", "cycle_key"):
+        for method in ("load", "save", "create", "delete", "cycle_key", "touch", "clear_expired"):
             with pytest.raises(SynchronousOnlyOperation):
                 getattr(store, method)()
         with pytest.raises(SynchronousOnlyOperation):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.contrib.sessions.backends.base import UpdateError
 
-from django_jam_sessions import sessions
+from django_jam_sessions import SessionStoreUnavailable, queues, sessions
+from django_jam_sessions.codec import place_of
 from django_jam_sessions.configured import configured
 from django_jam_sessions.devices import ClientInfo
 from django_jam_sessions.engine import SessionStore
@@ -202,3 +203,62 @@ def test_a_modules_session_is_nothing_that_the_engine_writes(change: str) -> Non
     else:
         getattr(store, change)()
     assert sessions.sync.get(session_id) == {"kept": 1}
+
+
+def test_what_is_new_replaces_no_more() -> None:
+    store = SessionStore()
+    store.clear()
+    store["mine"] = 1
+    store.save()
+    other = SessionStore(store.session_key)
+    other["theirs"] = 1
+    other.save()
+    store["more"] = 1
+    store.save()
+    assert SessionStore(store.session_key).load() == {"mine": 1, "theirs": 1, "more": 1}
+
+
+def between(monkeypatch: pytest.MonkeyPatch, session_id: str, times: int) -> None:
+    """Others write as often as that, each time right before a write."""
+    backend = configured.current().backend
+    replace = backend.replace
+    left = list(range(times))
+
+    def intrude(*arguments: Any) -> Any:
+        if left:
+            number, waiting = left.pop(), left[:]
+            left.clear()
+            other = SessionStore(session_id)
+            other["theirs %d" % number] = 1
+            other.save()
+            left.extend(waiting)
+        return replace(*arguments)
+
+    monkeypatch.setattr(backend, "replace", intrude)
+
+
+def test_a_save_merges_as_often_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = stored(old=1)
+    store = SessionStore(session_id)
+    store["mine"] = 1
+    between(monkeypatch, session_id, 3)
+    store.save()
+    theirs = {"theirs %d" % number: 1 for number in range(3)}
+    assert SessionStore(session_id).load() == {"old": 1, "mine": 1, **theirs}
+
+
+def test_a_save_whose_turn_does_not_come_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = stored(old=1)
+    place = place_of(session_id)
+    assert place is not None
+    store = SessionStore(session_id)
+    store["mine"] = 1
+    between(monkeypatch, session_id, 1)
+    monkeypatch.setattr("django_jam_sessions.engine_steps.CONFLICTS_END", 0.05)
+    assert queues.join(place[:2], 0)
+    try:
+        with pytest.raises(SessionStoreUnavailable):
+            store.save()
+    finally:
+        queues.leave(place[:2])
+    assert SessionStore(session_id).load() == {"old": 1, "theirs 0": 1}

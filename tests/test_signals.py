@@ -111,6 +111,15 @@ def test_the_engines_sessions(jam_settings: Any, call: Face, told: list[Any]) ->
     ]
 
 
+def test_a_session_that_is_somebodys_at_once(
+    jam_settings: Any, call: Face, told: list[Any]
+) -> None:
+    store = SessionStore()
+    call(store, "update", {"_auth_user_id": "5"})
+    call(store, "save")
+    assert told == [("created", "5", handle(store.session_key))]
+
+
 def test_what_was_not_there_is_not_told(jam_settings: Any, call: Face, told: list[Any]) -> None:
     call(SessionStore("0" * 40), "delete")
     call(SessionStore(), "delete", "no id")

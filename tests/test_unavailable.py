@@ -112,6 +112,17 @@ def catches(request: HttpRequest) -> HttpResponse:
     return HttpResponse("no outage")
 
 
+def catches_and_hides(request: HttpRequest) -> HttpResponse:
+    catches(request)
+    return hides(request)
+
+
+def hides_and_catches(request: HttpRequest) -> HttpResponse:
+    response = hides(request)
+    catches(request)
+    return response
+
+
 def pretends(request: HttpRequest) -> HttpResponse:
     """Catches it, but has changed the session."""
     request.session._session_cache = {}  # type: ignore[attr-defined]
@@ -139,6 +150,8 @@ FAILING: dict[str, Any] = {
     "lazily": lazily,
     "eagerly": eagerly,
     "hides": hides,
+    "catches-and-hides": catches_and_hides,
+    "hides-and-catches": hides_and_catches,
     "lists": lists,
     "alists": alists,
     "groups": groups,
