@@ -399,5 +399,6 @@ def signed_in_key(owner: str) -> str:
     store = SessionStore()
     store[SESSION_KEY] = owner
     store.save()
-    assert store.session_key is not None
-    return store.session_key
+    key: str | None = store.session_key
+    assert key is not None
+    return key
