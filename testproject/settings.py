@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent / ".demo"
+BASE_DIR.mkdir(exist_ok=True)  # what it writes is here, and git knows nothing of it
 SECRET_KEY = "the-demo-is-no-secret-use-a-key-of-your-own"
 DEBUG = True
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]

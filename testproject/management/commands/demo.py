@@ -46,7 +46,6 @@ class Command(BaseCommand):
                 free = free_port(range(port, port + 20))
             except RuntimeError as error:
                 raise CommandError("%s Name another: make demo PORT=…" % error) from error
-            settings.BASE_DIR.mkdir(exist_ok=True)
             call_command("migrate", verbosity=0)
             try:
                 self._populate()
