@@ -262,3 +262,26 @@ def test_a_save_whose_turn_does_not_come_is_an_outage(monkeypatch: pytest.Monkey
     finally:
         queues.leave(place[:2])
     assert SessionStore(session_id).load() == {"old": 1, "theirs 0": 1}
+
+
+def test_a_new_id_of_nobodys_session_stays_at_its_place(settings: Any) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "ID_FACTORY": lambda: "-made-"}
+    old = stored()
+    store = SessionStore(old)
+    store.cycle_key()
+    before, now = place_of(old), place_of(store.session_key)
+    assert before is not None
+    assert now is not None
+    assert (now.locator, now.field != before.field) == (before.locator, True)
+    assert "-made-" in str(store.session_key)
+
+
+def test_a_new_id_after_the_owner_was_removed_leaves_the_owners_place() -> None:
+    old = stored(_auth_user_id="5")
+    store = SessionStore(old)
+    del store["_auth_user_id"]
+    store.cycle_key()
+    before, now = place_of(old), place_of(store.session_key)
+    assert before is not None
+    assert now is not None
+    assert now.locator != before.locator
