@@ -285,3 +285,15 @@ def test_a_new_id_after_the_owner_was_removed_leaves_the_owners_place() -> None:
     assert before is not None
     assert now is not None
     assert now.locator != before.locator
+
+
+@pytest.mark.parametrize("change", ["save", "cycle_key"])
+def test_what_writes_nothing_new_lives_as_long_as_if_it_did(clock: Any, change: str) -> None:
+    store = SessionStore(stored(_session_expiry=1000))
+    store.get("n")
+    clock(400)
+    getattr(store, change)()
+    again = SessionStore(store.session_key)
+    again.load()
+    assert again._stored is not None
+    assert 990_000 < again._stored.record.expires - configured.current().backend.now() <= 1_000_000

@@ -120,6 +120,17 @@ def test_a_session_that_is_somebodys_at_once(
     assert told == [("created", "5", handle(store.session_key))]
 
 
+def test_the_end_of_anothers_session_names_its_owner(
+    jam_settings: Any, call: Face, told: list[Any]
+) -> None:
+    store = SessionStore()
+    call(store, "update", {"_auth_user_id": "5"})
+    call(store, "save")
+    told.clear()
+    call(SessionStore(), "delete", store.session_key)
+    assert told == [("ended", "5", handle(store.session_key), "logout")]
+
+
 def test_what_was_not_there_is_not_told(jam_settings: Any, call: Face, told: list[Any]) -> None:
     call(SessionStore("0" * 40), "delete")
     call(SessionStore(), "delete", "no id")
