@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from .. import codec
 from ..codec import Change, Place, Record
-from ..exceptions import SessionStoreUnavailable
 from ..patience import DEFAULTS, Timeouts
 from ..steps import Steps, arun, run
 from . import scripts
@@ -26,19 +23,14 @@ from .base import (
     Purged,
     Scan,
 )
+from .calls import Calls
 from .clients import Factory, client_factory
 from .replies import checked, fetched, listed, number
-from .scripts import Script
+from .strays import Strays
 from .transport import Transport
-from .wire import Argument, Reply
+from .wire import Reply
 
-Call = tuple[Script, str, Sequence[Argument]]
-"""What Transport.script() takes."""
-
-NO_ISSUER = b"\0"
 PURGE_KEYS = 1000  # that one purge() looks at, or as many as SCAN comes to
-STRAYS = 1000  # that a process remembers
-TIDY = 10  # that one call sees to
 GONE = 1  # what stands for a removal that a lost reply leaves in doubt: any number but 0
 
 
@@ -51,7 +43,8 @@ class RedisBackend(Backend):
         self.prefix = path + ":"
         self.redis = Transport(client_factory(uri, timeouts), timeouts)
         self._offset: int | None = None  # the server's clock less ours, in ms
-        self._strays: deque[tuple[Place, Place | None]] = deque(maxlen=STRAYS)
+        self._calls = Calls(self.prefix)
+        self._strays = Strays(self._calls)
 
     # Writes reply with the server's time, so that it is asked for only once.
 
@@ -85,50 +78,25 @@ class RedisBackend(Backend):
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
         try:
-            reply = self.redis.script(*self._insert(place, record, ttl, limit))
+            reply = self.redis.script(*self._calls.insert(place, record, ttl, limit))
         except BaseException:
-            self._strays.append((place, None))
+            self._strays.add(place)
             raise
         if self._strays:
-            run(self.redis, self._tidy())
+            run(self.redis, self._strays.tidy())
         return self._inserted(reply)
 
     async def ainsert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
         try:
-            reply = await self.redis.ascript(*self._insert(place, record, ttl, limit))
+            reply = await self.redis.ascript(*self._calls.insert(place, record, ttl, limit))
         except BaseException:
-            self._strays.append((place, None))
+            self._strays.add(place)
             raise
         if self._strays:
-            await arun(self.redis, self._tidy())
+            await arun(self.redis, self._strays.tidy())
         return self._inserted(reply)
-
-    def _tidy(self) -> Steps[None]:
-        """Remove what calls that failed, or were cancelled, may have stored: nobody has its id.
-
-        Where it was to take another's place, and that one is gone, the move was made, and stays.
-        """
-        for _ in range(TIDY):
-            try:
-                stray = place, source = self._strays.popleft()
-            except IndexError:
-                return
-            try:
-                if source is None or (yield "script", *self._fetch(source)):
-                    yield "script", *self._remove(place), GONE
-            except BaseException as error:
-                self._strays.append(stray)
-                if isinstance(error, SessionStoreUnavailable):
-                    return  # the next one who comes by sees to it
-                raise
-
-    def _insert(self, place: Place, record: Record, ttl: int | None, limit: Limit | None) -> Call:
-        before, between, meta, body = codec.parts(record)
-        room: tuple[int, ...] = () if limit is None else (limit.sessions, int(limit.ends_oldest))
-        arguments = (place.field, before, between, meta + body, _optional(ttl), *room)
-        return scripts.INSERT, self.prefix + place.locator, arguments
 
     def _inserted(self, reply: Reply) -> Inserted:
         if isinstance(reply, list):
@@ -137,50 +105,32 @@ class RedisBackend(Backend):
         return None if reply == scripts.NO_ROOM else self._done(reply)
 
     def fetch(self, place: Place) -> Record | None:
-        return fetched(place, self.redis.script(*self._fetch(place)))
+        return fetched(place, self.redis.script(*self._calls.fetch(place)))
 
     async def afetch(self, place: Place) -> Record | None:
-        return fetched(place, await self.redis.ascript(*self._fetch(place)))
-
-    def _fetch(self, place: Place) -> Call:
-        return scripts.FETCH, self.prefix + place.locator, (place.field,)
+        return fetched(place, await self.redis.ascript(*self._calls.fetch(place)))
 
     def replace(
         self, place: Place, change: Change, expected: bytes | None, ttl: int | None
     ) -> Outcome:
-        return self._outcome(self.redis.script(*self._replace(place, change, expected, ttl)))
+        return self._outcome(self.redis.script(*self._calls.replace(place, change, expected, ttl)))
 
     async def areplace(
         self, place: Place, change: Change, expected: bytes | None, ttl: int | None
     ) -> Outcome:
-        call = self._replace(place, change, expected, ttl)
+        call = self._calls.replace(place, change, expected, ttl)
         return self._outcome(await self.redis.ascript(*call))
-
-    def _replace(
-        self, place: Place, change: Change, expected: bytes | None, ttl: int | None
-    ) -> Call:
-        # Fixed in length, and one argument: each costs the client time.
-        head = (place.issuer or NO_ISSUER) + change.secret_id + change.version + (expected or b"")
-        meta = () if change.meta is None else (change.meta,)
-        arguments = (place.field, head, _optional(ttl), change.body, *meta)
-        return scripts.REPLACE, self.prefix + place.locator, arguments
 
     def touch(
         self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
     ) -> Outcome:
-        return self._outcome(self.redis.script(*self._touch(place, expected, ttl, meta)))
+        return self._outcome(self.redis.script(*self._calls.touch(place, expected, ttl, meta)))
 
     async def atouch(
         self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
     ) -> Outcome:
-        return self._outcome(await self.redis.ascript(*self._touch(place, expected, ttl, meta)))
-
-    def _touch(
-        self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None
-    ) -> Call:
-        issuer = place.issuer or b""
-        arguments = (place.field, issuer, expected or b"", _optional(ttl), *_meta(meta))
-        return scripts.TOUCH, self.prefix + place.locator, arguments
+        call = self._calls.touch(place, expected, ttl, meta)
+        return self._outcome(await self.redis.ascript(*call))
 
     def move(
         self,
@@ -214,80 +164,57 @@ class RedisBackend(Backend):
         limit: Limit | None,
     ) -> Steps[Inserted | Record]:
         if isinstance(record, bytes):
-            return self._outcome((yield self._rename(source, target, record, expected, b"", ttl)))
+            call = self._calls.rename(source, target, record, expected, b"", ttl)
+            return self._outcome((yield "script", *call))
         if source.locator == target.locator:
             value = codec.pack(record)
-            call = self._rename(source, target, record.version, expected, value, ttl)
-            return self._outcome((yield call))
+            call = self._calls.rename(source, target, record.version, expected, value, ttl)
+            return self._outcome((yield "script", *call))
         # Where it fails, what may be stored has an id that nobody is told.
-        stray: tuple[Place, Place | None] = target, None
+        replaced = None
         try:
-            inserted = self._inserted((yield "script", *self._insert(target, record, ttl, limit)))
+            call = self._calls.insert(target, record, ttl, limit)
+            inserted = self._inserted((yield "script", *call))
             if inserted is None or inserted is False:
                 return inserted
-            stray = target, source
-            outcome = self._outcome((yield "script", *self._remove(source, expected), GONE))
+            replaced = source
+            call = self._calls.remove(source, expected)
+            outcome = self._outcome((yield "script", *call, GONE))
         except BaseException:
-            self._strays.append(stray)
+            self._strays.add(target, replaced)
             raise
         if outcome is not True:
-            self._strays.append((target, None))
-        yield from self._tidy()
+            self._strays.add(target)
+        yield from self._strays.tidy()
         return inserted if outcome is True else outcome
 
-    def _rename(
-        self,
-        source: Place,
-        target: Place,
-        version: bytes,
-        expected: bytes | None,
-        value: bytes,
-        ttl: int | None,
-    ) -> tuple[Any, ...]:
-        issuer = source.issuer or b""
-        arguments = (source.field, target.field, issuer, expected or b"", version)
-        key = self.prefix + source.locator
-        return "script", scripts.MOVE, key, (*arguments, _optional(ttl), value)
-
     def remove(self, place: Place) -> bool:
-        return self._done(self.redis.script(*self._remove(place), GONE))
+        return self._done(self.redis.script(*self._calls.remove(place), GONE))
 
     async def aremove(self, place: Place) -> bool:
-        return self._done(await self.redis.ascript(*self._remove(place), GONE))
-
-    def _remove(self, place: Place, expected: bytes | None = None) -> Call:
-        arguments = (place.field, place.issuer or b"", expected or b"")
-        return scripts.REMOVE, self.prefix + place.locator, arguments
+        return self._done(await self.redis.ascript(*self._calls.remove(place), GONE))
 
     def remove_all(self, locator: str, keep: bytes | None = None) -> bool:
         if keep is None:
             return bool(self.redis.command("UNLINK", self.prefix + locator, gone=GONE))
-        return self._done(self.redis.script(*self._remove_others(locator, keep)))
+        return self._done(self.redis.script(*self._calls.remove_others(locator, keep)))
 
     async def aremove_all(self, locator: str, keep: bytes | None = None) -> bool:
         if keep is None:
             return bool(await self.redis.acommand("UNLINK", self.prefix + locator, gone=GONE))
-        return self._done(await self.redis.ascript(*self._remove_others(locator, keep)))
-
-    def _remove_others(self, locator: str, keep: bytes) -> Call:
-        return scripts.REMOVE_OTHERS, self.prefix + locator, (keep,)
+        return self._done(await self.redis.ascript(*self._calls.remove_others(locator, keep)))
 
     def list(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
-        return listed(locator, self.redis.script(*self._list(locator, limit, cursor)))
+        return listed(locator, self.redis.script(*self._calls.list(locator, limit, cursor)))
 
     async def alist(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
-        return listed(locator, await self.redis.ascript(*self._list(locator, limit, cursor)))
-
-    def _list(self, locator: str, limit: int, cursor: str | None) -> Call:
-        if cursor is not None and not (cursor.isdecimal() and int(cursor) < 1 << 64):
-            raise ValueError("The cursor is not one that was returned.")
-        return scripts.LIST, self.prefix + locator, (limit, cursor or "0")
+        return listed(locator, await self.redis.ascript(*self._calls.list(locator, limit, cursor)))
 
     def count(self, locator: str) -> int:
-        return number(self.redis.script(scripts.COUNT, self.prefix + locator, ()))
+        return number(self.redis.script(*self._calls.count(locator)))
 
     async def acount(self, locator: str) -> int:
-        return number(await self.redis.ascript(scripts.COUNT, self.prefix + locator, ()))
+        return number(await self.redis.ascript(*self._calls.count(locator)))
 
     def scan(self, limit: int, cursor: str | None = None) -> Scan:
         return run(self.redis, self._scan(limit, cursor))
@@ -339,11 +266,3 @@ class RedisBackend(Backend):
 
 def _clock() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _optional(number: int | None) -> str | int:
-    return "" if number is None else number
-
-
-def _meta(meta: bytes | None) -> tuple[str, bytes]:
-    return ("0", b"") if meta is None else ("1", meta)
