@@ -13,7 +13,8 @@ class Proxy:
         self.target = port
         self.lose = 0  # that many of the next replies
         self.only: bytes = b""  # only replies to requests that hold this
-        self.is_deaf = False  # what is lost is not carried out either
+        self.is_deaf = False  # what is lost is not carried out either, before deliver()
+        self.late: list[bytes] = []
         self.is_silent = False  # the connection stays, and nothing comes over it any more
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -29,6 +30,13 @@ class Proxy:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+    def deliver(self) -> None:
+        """Carry out what was lost, now that nobody waits for it any more."""
+        while self.late:
+            with socket.create_connection(("127.0.0.1", self.target)) as server:
+                server.sendall(self.late.pop())
+                server.recv(1 << 20)
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -42,7 +50,9 @@ class Proxy:
         with contextlib.suppress(OSError):
             while request := client.recv(1 << 20):
                 is_lost = bool(self.lose) and self.only in request
-                if not (is_lost and self.is_deaf):
+                if is_lost and self.is_deaf:
+                    self.late.append(request)
+                else:
                     server.sendall(request)
                     reply = server.recv(1 << 20)
                 if is_lost:

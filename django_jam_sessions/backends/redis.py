@@ -26,7 +26,7 @@ from .base import (
 from .calls import Calls
 from .clients import Factory, client_factory
 from .replies import checked, fetched, listed, number
-from .strays import Strays
+from .strays import Source, Strays
 from .transport import Transport
 from .wire import Reply
 
@@ -177,7 +177,7 @@ class RedisBackend(Backend):
             inserted = self._inserted((yield "script", *call))
             if inserted is None or inserted is False:
                 return inserted
-            replaced = source
+            replaced = Source(source, expected or b"")
             call = self._calls.remove(source, expected)
             outcome = self._outcome((yield "script", *call, GONE))
         except BaseException:
