@@ -3,8 +3,8 @@
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from . import api
-from .api import Endpoint, Nowhere
+from .api import own, store
+from .api.endpoints import Endpoint, Nowhere
 
 
 class SessionKeyConverter(StringConverter):
@@ -14,18 +14,18 @@ class SessionKeyConverter(StringConverter):
 register_converter(SessionKeyConverter, "jam_session_key")
 
 urlpatterns = [
-    path("sessions/", Endpoint(GET=api.list_own, DELETE=api.end_all), name="api-sessions"),
-    path("sessions/others/", Endpoint(DELETE=api.end_others), name="api-others"),
-    path("sessions/<handle>/", Endpoint(DELETE=api.end_own), name="api-session"),
+    path("sessions/", Endpoint(GET=own.list_own, DELETE=own.end_all), name="api-sessions"),
+    path("sessions/others/", Endpoint(DELETE=own.end_others), name="api-others"),
+    path("sessions/<handle>/", Endpoint(DELETE=own.end_own), name="api-session"),
     path(
         "store/",
-        Endpoint(POST=api.create, GET=api.get, PUT=api.update, DELETE=api.delete),
+        Endpoint(POST=store.create, GET=store.get, PUT=store.update, DELETE=store.delete),
         name="api-store",
     ),
-    path("store/rework/", Endpoint(POST=api.rework), name="api-rework"),
+    path("store/rework/", Endpoint(POST=store.rework), name="api-rework"),
     path(
         "store/keys/<jam_session_key:session_key>/",
-        Endpoint(GET=api.list_key, DELETE=api.clear_key),
+        Endpoint(GET=store.list_key, DELETE=store.clear_key),
         name="api-key",
     ),
     re_path("", Nowhere()),

@@ -14,7 +14,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import AsyncClient, Client
 from django.urls import include, path
 
-from django_jam_sessions.api import PERMISSIONS
+from django_jam_sessions.api.endpoints import PERMISSIONS
 
 DOCS = Path(__file__).parent.parent / "docs"
 

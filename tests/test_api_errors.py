@@ -18,7 +18,7 @@ from django.urls import resolve
 from django.views.debug import ExceptionReporter
 
 from django_jam_sessions import api_urls, sessions
-from django_jam_sessions.api import PERMISSIONS
+from django_jam_sessions.api.endpoints import PERMISSIONS
 from django_jam_sessions.configured import configured
 
 from .api_site import TOKEN, Caller, make_user, use

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from django_jam_sessions import api_urls, sessions
-from django_jam_sessions.api import PERMISSIONS
+from django_jam_sessions.api.endpoints import PERMISSIONS
 
 from .api_site import DOCS, TOKEN, Caller, make_user, use
 

@@ -11,8 +11,8 @@ from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOper
 from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 
-from .exceptions import SessionDataTooLarge, SessionNotFoundError, SessionStoreUnavailable
-from .unavailable import RETRY_AFTER, outages
+from ..exceptions import SessionDataTooLarge, SessionNotFoundError, SessionStoreUnavailable
+from ..unavailable import RETRY_AFTER, outages
 
 MAX_DEPTH = 100  # of what is nested: whoever reads it back has a stack that is used already
 
