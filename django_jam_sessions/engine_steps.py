@@ -1,4 +1,4 @@
-"""What the engine does: which id a session has, and the steps of load, save and their like.
+"""What the engine does: the steps of load, save and their like.
 
 As in engine.py ``session_key`` is the session id here, and the session key the *owner*.
 """
@@ -12,17 +12,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
-from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.serializers import JSONSerializer
 
 from . import signals
-from .codec import ENGINE, Issued, handle_of, issue, place_of
-from .configured import configured
+from .codec import ENGINE, place_of
 from .devices import ClientInfo, client_info
+from .engine_ids import EngineIds
 from .exceptions import SessionDataTooLarge, SessionStoreUnavailable
-from .infos import Meta, SessionInfo, Stored
+from .infos import Meta, Stored
 from .merge import merge
 from .signals import session_ended
 from .steps import QUEUE, Steps
@@ -31,99 +30,11 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # which JSONSerializer
 CONFLICTS_END = 5.0  # seconds that a save may spend on merging
 
 
-class EngineSteps(SessionBase):
+class EngineSteps(EngineIds):
     """A store between its loading and its saving; engine.SessionStore is made of it."""
 
-    _stored: Stored | None = None  # as it was loaded, or last written by this store
     _replaces = False  # clear() was called: what others wrote meanwhile is not merged
-    _owner_stored: str | None = None
-    _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
-    _has_new_key = False  # one that this store made
     describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
-
-    def __init__(self, session_key: str | None = None) -> None:
-        super().__init__(session_key)
-        self._settings = settings = configured.engine()
-        self._backend, self._operations = settings.backend, settings.operations
-
-    # The id
-
-    def _get_session_key(self) -> str | None:
-        data = self.__dict__.get("_session_cache")
-        owner = None if data is None else self._owner(data)
-        if owner is None or not self._is_new(owner):
-            return self._stored_key
-        return self._allocate(owner).id
-
-    def _set_session_key(self, value: str | None) -> None:
-        """What can be no id, by Django's rule, is None."""
-        self._stored_key = value if value and len(value) >= 8 else None
-
-    session_key = property(_get_session_key)
-    _session_key = property(_get_session_key, _set_session_key)
-
-    def _allocate(self, owner: str) -> Issued:
-        """The new id of a session that is this owner's from now on: the same one until stored."""
-        if self._allocated is None or self._allocated[0] != owner:
-            self._allocated = owner, self._issue(owner)
-        return self._allocated[1]
-
-    def _is_new(self, owner: str) -> bool:
-        """Whether a session of this owner must move from where it is stored, if it is."""
-        if self._stored is not None:
-            if owner != self._owner_stored and self._settings.session_key is not None:
-                # The function of the settings may have come to another answer since: ask it again.
-                self._owner_stored = self._owner(self._loads(self._stored) or {})
-            return owner != self._owner_stored
-        place = place_of(self._stored_key)
-        return place is None or place.locator not in self._operations.cipher.locators(owner)
-
-    def _issue(self, owner: str | None) -> Issued:
-        return self._operations.issue(owner, ENGINE, self._settings.id_factory)
-
-    def _owner(self, data: dict[str, Any]) -> str | None:
-        """Whose session this is: the user's pk, or what the function in the settings says."""
-        function = self._settings.session_key
-        owner = data.get(AUTH_USER_ID) if function is None else function(data)
-        return None if owner is None or owner == "" else str(owner)
-
-    @property
-    def owner(self) -> str | None:
-        """Whose session is stored: the session key, elsewhere. None where it is nobody's, or none
-        was loaded."""
-        return self._owner_stored
-
-    @property
-    def is_to_cycle(self) -> bool:
-        """Whether a user who has proven who they are would go on under the key they came with."""
-        data = self.__dict__.get("_session_cache") or {}
-        owner = self._owner(data)
-        is_known = self._stored is not None and owner is not None
-        return is_known and not (self._has_new_key or self._is_new(str(owner)))
-
-    @property
-    def handle(self) -> str | None:
-        """The public name of the stored session, None where none was loaded."""
-        place = None if self._stored is None else self._stored.place
-        return None if place is None else handle_of(place.locator, place.field)
-
-    @property
-    def info(self) -> SessionInfo | None:
-        """What may be shown of the stored session, None where none was loaded."""
-        return None if self._stored is None else self._operations.info(self._stored)
-
-    # What was loaded
-
-    def _forget(self) -> None:
-        self._stored = self._owner_stored = self._allocated = None
-
-    def _stay_as_stored(self) -> None:
-        """What was to be somebody's, and was refused, is what it was before: anonymous."""
-        stored = self._stored
-        self._session_cache = {} if stored is None else self._loads(stored) or {}
-        self.modified = stored is not None  # login() gave it another id: the cookie is to follow
-
-    # The steps
 
     def _load(self) -> Steps[dict[str, Any]]:
         stored = yield from self._operations.load(self._stored_key, ENGINE)
@@ -134,12 +45,6 @@ class EngineSteps(SessionBase):
             return {}
         self._remember(stored, self._owner(data))
         return data
-
-    def _remember(self, stored: Stored, owner: str | None) -> None:
-        self._stored = stored
-        self._owner_stored = owner
-        self._allocated = None
-        self._stored_key = stored.id
 
     def _data(self) -> Steps[dict[str, Any]]:
         """What SessionBase._get_session() does."""
@@ -284,13 +189,6 @@ class EngineSteps(SessionBase):
             yield from signals.ended(before, old.place, signals.LOGOUT)
         yield from signals.created(owner, new.place)
 
-    def _next_id(self, stored: Stored, owner: str | None) -> Issued:
-        if owner is not None and self._is_new(owner):
-            return self._allocate(owner)
-        if owner is None and self._operations.is_anonymous(stored):
-            return issue(stored.place.locator, ENGINE, self._settings.id_factory)
-        return self._issue(owner)
-
     def _adopt(self) -> Steps[Stored | None]:
         """Learn what is stored where the data was set without a look at it: it is replaced."""
         stored = yield from self._operations.load(self._stored_key, ENGINE)
@@ -299,6 +197,12 @@ class EngineSteps(SessionBase):
             self._owner_stored = self._operations.meta(stored).session_key
             self._replaces = True
         return stored
+
+    def _stay_as_stored(self) -> None:
+        """What was to be somebody's, and was refused, is what it was before: anonymous."""
+        stored = self._stored
+        self._session_cache = {} if stored is None else self._loads(stored) or {}
+        self.modified = stored is not None  # login() gave it another id: the cookie is to follow
 
     def _merged(
         self, stored: Stored, mine: dict[str, Any], now_stored: Stored
@@ -311,9 +215,6 @@ class EngineSteps(SessionBase):
         if self._replaces:
             return mine
         return merge(self._loads(stored) or {}, mine, theirs, self._dumps)
-
-    def _loads(self, stored: Stored) -> dict[str, Any] | None:
-        return self._operations.read(stored, self.serializer().loads)
 
     def _delete(self, session_key: str | None) -> Steps[None]:
         key = self._stored_key if session_key is None else session_key
