@@ -8,8 +8,8 @@ from .exceptions import (
     SessionNotFoundError,
     SessionStoreUnavailable,
 )
-from .infos import KeyInfo, SessionInfo
-from .module import Page, SessionModule
+from .infos import KeyInfo, Page, SessionInfo
+from .module import SessionModule
 
 __all__ = [
     "JamSessionsError",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from . import codec
 from .backends.base import MAX_TIME
 from .codec import Place, Record
 from .devices import ClientInfo, client_info
 from .sealing import UnreadableError
+
+T = TypeVar("T")
 
 MAX_KEY_LENGTH = 255
 
@@ -132,3 +135,15 @@ def meta_of(text: bytes) -> Meta:
 def to_datetime(milliseconds: int) -> datetime:
     # A header that was edited by hand may hold any number.
     return datetime.fromtimestamp(min(milliseconds, MAX_TIME) / 1000, tz=timezone.utc)
+
+
+class Page(list[T]):
+    """A list, and in ``cursor`` where the next page begins: None where there is none."""
+
+    cursor: str | None = None
+
+    @classmethod
+    def of(cls, items: Sequence[T], cursor: str | None) -> Page[T]:
+        page = cls(items)
+        page.cursor = cursor
+        return page

@@ -30,8 +30,7 @@ from .configured import configured, sessions
 from .engine import SessionStore
 from .exceptions import SessionNotFoundError
 from .forms import PasswordForm
-from .infos import SessionInfo
-from .module import Page
+from .infos import Page, SessionInfo
 from .receivers import key_of
 from .steps import arun
 

@@ -17,8 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
 from ..configured import sessions
-from ..infos import SessionInfo
-from ..module import Page
+from ..infos import Page, SessionInfo
 from .problems import Problem, problem_of
 
 View = Callable[..., Awaitable[HttpResponse]]

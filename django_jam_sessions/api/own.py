@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ..configured import sessions
 from ..engine import SessionStore
 from ..exceptions import SessionNotFoundError
-from ..module import Page
+from ..infos import Page
 from ..reauthentication import is_recent
 from ..receivers import key_of
 from .endpoints import CHALLENGE, authenticated, done, page_of, shown
