@@ -27,6 +27,7 @@ from django_jam_sessions import (
     SessionNotFoundError,
     SessionStoreUnavailable,
 )
+from django_jam_sessions.backends import redis as redis_backend
 from django_jam_sessions.backends import scripts
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
@@ -401,6 +402,53 @@ def test_a_removal_that_comes_late_leaves_the_old_state_or_the_new(
     if is_tidied:
         call(in_flight, "save")  # what the tidying has changed concerns nobody
         assert call(SessionStore(key), "get", "seen") == 1
+
+
+@pytest.mark.parametrize("script", [scripts.INSERT, scripts.MOVE, scripts.REMOVE])
+def test_what_comes_after_its_callers_patience_gives_nobody_another_id(
+    proxy: Proxy, call: Face, sign_in: SignIn, settings: Any, script: scripts.Script
+) -> None:
+    """Neither a sign-in nor a new id is made where the answer was 503."""
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "TOTAL_TIMEOUT": 0.3}
+    module = configured.current()
+    store = sign_in(call, "5")
+    call(store, "save")
+    call(store, "cycle_key")  # the server knows the scripts
+    store = sign_in(call, "6")
+    if script is scripts.MOVE:
+        call(store, "save")
+    key = store._stored_key
+    proxy.only, proxy.lose, proxy.is_deaf = script.sha.encode(), 2, True
+    with pytest.raises(SessionStoreUnavailable):
+        call(store, "cycle_key" if script is scripts.MOVE else "save")
+    assert len(proxy.late) == 2
+    time.sleep(0.31)
+    proxy.deliver()
+    assert call(SessionStore(key), "get", "cart") == 1
+    assert call(module, "count", "6") == (script is not scripts.INSERT)
+    call(sign_in(call, "7"), "save")  # tidies
+    assert call(module, "count", "6") == (script is scripts.MOVE)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_refuses_nothing(
+    call: Face, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    call(sign_in(call, "5"), "save")
+    clock = redis_backend._clock
+    monkeypatch.setattr(redis_backend, "_clock", lambda: clock() + hours * 3_600_000)
+    store = sign_in(call, "5")
+    call(store, "save")
+    call(store, "cycle_key")
+    assert call(configured.current(), "count", "5") == 2
+
+
+def test_a_server_that_calls_everything_late_is_unavailable(call: Face, sign_in: SignIn) -> None:
+    call(sign_in(call, "5"), "save")
+    backend: Any = configured.current().backend
+    backend._total = -1000
+    with pytest.raises(SessionStoreUnavailable, match="too late"):
+        sign_in(call, "6")
 
 
 def test_a_login_that_is_refused_after_all_takes_its_insert_back(

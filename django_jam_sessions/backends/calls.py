@@ -21,10 +21,18 @@ class Calls:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
 
-    def insert(self, place: Place, record: Record, ttl: int | None, limit: Limit | None) -> Call:
+    def insert(
+        self,
+        place: Place,
+        record: Record,
+        ttl: int | None,
+        limit: Limit | None,
+        deadline: int | None,
+    ) -> Call:
         before, between, meta, body = codec.parts(record)
         room: tuple[int, ...] = () if limit is None else (limit.sessions, int(limit.ends_oldest))
-        arguments = (place.field, before, between, meta + body, _optional(ttl), *room)
+        times = _optional(ttl), _optional(deadline)
+        arguments = (place.field, before, between, meta + body, *times, *room)
         return scripts.INSERT, self.prefix + place.locator, arguments
 
     def fetch(self, place: Place) -> Call:
@@ -54,14 +62,18 @@ class Calls:
         expected: bytes | None,
         value: bytes,
         ttl: int | None,
+        deadline: int | None,
     ) -> Call:
         """A move within a locator; ``value`` is empty where what is stored goes along."""
         issuer = source.issuer or b""
         fields = source.field, target.field, issuer, expected or b"", version
-        return scripts.MOVE, self.prefix + source.locator, (*fields, _optional(ttl), value)
+        arguments = (*fields, _optional(ttl), value, _optional(deadline))
+        return scripts.MOVE, self.prefix + source.locator, arguments
 
-    def remove(self, place: Place, expected: bytes | None = None) -> Call:
-        arguments = (place.field, place.issuer or b"", expected or b"")
+    def remove(
+        self, place: Place, expected: bytes | None = None, deadline: int | None = None
+    ) -> Call:
+        arguments = (place.field, place.issuer or b"", expected or b"", _optional(deadline))
         return scripts.REMOVE, self.prefix + place.locator, arguments
 
     def fence(self, place: Place, version: bytes) -> Call:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from .. import codec
 from ..codec import Change, Place, Record
+from ..exceptions import SessionStoreUnavailable
 from ..patience import DEFAULTS, Timeouts
 from ..steps import Steps, arun, run
 from . import scripts
@@ -23,7 +25,7 @@ from .base import (
     Purged,
     Scan,
 )
-from .calls import Calls
+from .calls import Call, Calls
 from .clients import Factory, client_factory
 from .replies import checked, fetched, listed, number
 from .strays import Source, Strays
@@ -42,6 +44,7 @@ class RedisBackend(Backend):
             )
         self.prefix = path + ":"
         self.redis = Transport(client_factory(uri, timeouts), timeouts)
+        self._total = round(timeouts.total * 1000)
         self._offset: int | None = None  # the server's clock less ours, in ms
         self._calls = Calls(self.prefix)
         self._strays = Strays(self._calls)
@@ -62,6 +65,21 @@ class RedisBackend(Backend):
         seconds, microseconds = (int(part) for part in checked(reply, (list, tuple)))
         self._offset = seconds * 1000 + microseconds // 1000 - _clock()
 
+    def _in_time(
+        self, call: Callable[..., Call], *arguments: Any, gone: Reply = None
+    ) -> Steps[Reply]:
+        """What the call replies that is given a deadline too: when its caller will have given up.
+
+        Where a clock was set, or another server answers, the deadline may have been wrong, once.
+        """
+        for _ in range(2):
+            deadline = None if self._offset is None else _clock() + self._offset + self._total
+            reply: Reply = yield "script", *call(*arguments, deadline), gone
+            if not isinstance(reply, int) or reply >= scripts.NO_ROOM:
+                return reply
+            self._offset = -reply - _clock()
+        raise SessionStoreUnavailable("Redis was too late.")
+
     def _outcome(self, reply: Reply) -> Outcome:
         if not isinstance(reply, int):
             return codec.unpack(checked(reply, bytes)) or False
@@ -77,25 +95,23 @@ class RedisBackend(Backend):
     def insert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
-        try:
-            reply = self.redis.script(*self._calls.insert(place, record, ttl, limit))
-        except BaseException:
-            self._strays.add(place)
-            raise
-        if self._strays:
-            run(self.redis, self._strays.tidy())
-        return self._inserted(reply)
+        return run(self.redis, self._insert(place, record, ttl, limit))
 
     async def ainsert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
+        return await arun(self.redis, self._insert(place, record, ttl, limit))
+
+    def _insert(
+        self, place: Place, record: Record, ttl: int | None, limit: Limit | None
+    ) -> Steps[Inserted]:
         try:
-            reply = await self.redis.ascript(*self._calls.insert(place, record, ttl, limit))
+            reply = yield from self._in_time(self._calls.insert, place, record, ttl, limit)
         except BaseException:
             self._strays.add(place)
             raise
         if self._strays:
-            await arun(self.redis, self._strays.tidy())
+            yield from self._strays.tidy()
         return self._inserted(reply)
 
     def _inserted(self, reply: Reply) -> Inserted:
@@ -164,22 +180,34 @@ class RedisBackend(Backend):
         limit: Limit | None,
     ) -> Steps[Inserted | Record]:
         if isinstance(record, bytes):
-            call = self._calls.rename(source, target, record, expected, b"", ttl)
-            return self._outcome((yield "script", *call))
-        if source.locator == target.locator:
-            value = codec.pack(record)
-            call = self._calls.rename(source, target, record.version, expected, value, ttl)
-            return self._outcome((yield "script", *call))
+            version, value = record, b""
+        elif source.locator == target.locator:
+            version, value = record.version, codec.pack(record)
+        else:
+            return (yield from self._move_across(source, target, record, expected, ttl, limit))
+        call = self._calls.rename
+        reply = yield from self._in_time(call, source, target, version, expected, value, ttl)
+        return self._outcome(reply)
+
+    def _move_across(
+        self,
+        source: Place,
+        target: Place,
+        record: Record,
+        expected: bytes | None,
+        ttl: int | None,
+        limit: Limit | None,
+    ) -> Steps[Inserted | Record]:
         # Where it fails, what may be stored has an id that nobody is told.
         replaced = None
         try:
-            call = self._calls.insert(target, record, ttl, limit)
-            inserted = self._inserted((yield "script", *call))
+            reply = yield from self._in_time(self._calls.insert, target, record, ttl, limit)
+            inserted = self._inserted(reply)
             if inserted is None or inserted is False:
                 return inserted
             replaced = Source(source, expected or b"")
-            call = self._calls.remove(source, expected)
-            outcome = self._outcome((yield "script", *call, GONE))
+            reply = yield from self._in_time(self._calls.remove, source, expected, gone=GONE)
+            outcome = self._outcome(reply)
         except BaseException:
             self._strays.add(target, replaced)
             raise

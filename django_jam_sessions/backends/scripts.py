@@ -6,6 +6,9 @@ one-based: 1 format, 2 issuer, 3 secret id, 7 version, 15 expires, 21 absolute, 
 
 Writes reply with the server's time in ms where they are done, 0 where there is no such live
 record, and with the record in the way otherwise. The server's TIME judges every expiry.
+What has a deadline does nothing after it, and replies with the time less than 0: a frozen server,
+or a network that sends again, would carry it out when nobody waits for it any more, and a session
+would have an id that nobody was told.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ class Script(NamedTuple):
 
 # What scripts share, in the order of use; a script is given what it names, for each costs time.
 _SHARED = {
+    "late(": """
+local function late(deadline)
+  return deadline ~= '' and now > tonumber(deadline)
+end""",
     "dead(": """
 local function dead(value)
   if #value < 40 or string.byte(value) ~= 1 then return false end
@@ -112,17 +119,18 @@ return value
 
 NO_ROOM = -1  # what INSERT replies where the limit refuses
 
-# ARGV: field, format to version, absolute and created, meta and body, ttl, and where there is a
-# limit its number and whether the oldest go ('1'): who went comes after the time then. Of eight
-# inserts one, by the random version, looks for expired records.
+# ARGV: field, format to version, absolute and created, meta and body, ttl, deadline or '', and
+# where there is a limit its number and whether the oldest go ('1'): who went comes after the time
+# then. Of eight inserts one, by the random version, looks for expired records.
 INSERT = _script("""
+if late(ARGV[6]) then return -now end
 local expires = until_(ARGV[5])
 local value = ARGV[2] .. struct.pack('>I6', expires) .. ARGV[3] .. struct.pack('>I6', now)
   .. ARGV[4]
 local left = redis.call('PTTL', key)
 local gone = {}
-if ARGV[6] and redis.call('HEXISTS', key, ARGV[1]) == 0 then
-  gone = leaving(tonumber(ARGV[6]), ARGV[7])
+if ARGV[7] and redis.call('HEXISTS', key, ARGV[1]) == 0 then
+  gone = leaving(tonumber(ARGV[7]), ARGV[8])
   if not gone then return -1 end
 end
 if redis.call('HSETNX', key, ARGV[1], value) == 0 then
@@ -183,8 +191,10 @@ store(ARGV[1], value)
 return now
 """)
 
-# ARGV: source field, target field, issuer, expected version or '', new version, ttl, value or ''
+# ARGV: source field, target field, issuer, expected version or '', new version, ttl, value or '',
+# deadline or ''
 MOVE = _script("""
+if late(ARGV[8]) then return -now end
 local found = redis.call('HMGET', key, ARGV[1], ARGV[2])
 local value, there = found[1], found[2]
 if there and string.sub(there, 7, 14) == ARGV[5] then return now end
@@ -202,10 +212,11 @@ redis.call('HDEL', key, ARGV[1])
 return now
 """)
 
-# ARGV: field, issuer, expected version or ''
+# ARGV: field, issuer, expected version or '', deadline or ''
 REMOVE = _script("""
 local value = redis.call('HGET', key, ARGV[1])
 if not alive(value, ARGV[2]) then return 0 end
+if late(ARGV[4]) then return -now end
 if ARGV[3] ~= '' and string.sub(value, 7, 14) ~= ARGV[3] then return value end
 redis.call('HDEL', key, ARGV[1])
 return now
