@@ -13,8 +13,14 @@ from typing import Any
 
 import pytest
 
+from django_jam_sessions import SessionStoreUnavailable
+from django_jam_sessions.configured import configured
+from django_jam_sessions.engine import SessionStore
+
+from ..conftest import Face
 from .browsers import HEAD, Crowd, Figures
 from .servers import Server
+from .site import OWNER
 
 # make faults has longer ones.
 SECONDS = float(os.environ.get("FAULT_SECONDS", "0.7"))
@@ -214,3 +220,27 @@ def test_nobody_is_signed_out_and_nothing_lost(
     figures = crowd.settle()
     tell("%s, %s" % (fault.__name__.replace("_", " "), kind), figures)
     check(figures, refuses)
+
+
+@pytest.mark.parametrize("asks_for", ["sign-in", "new id"])
+def test_a_frozen_server_carries_out_no_new_id_that_nobody_is_told(
+    start: Any, call: Face, settings: Any, asks_for: str
+) -> None:
+    server = start()
+    patience = {"CONNECT_TIMEOUT": 0.3, "READ_TIMEOUT": 0.3, "TOTAL_TIMEOUT": 0.5}
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, **patience}
+    # The server knows the scripts.
+    store = SessionStore()
+    call(store, "update", {"cart": 1})
+    call(store, "save")
+    call(store, "cycle_key")
+    if asks_for == "sign-in":
+        call(store, "update", {OWNER: "5"})
+    key = store._stored_key
+    server.freeze()
+    with pytest.raises(SessionStoreUnavailable):
+        call(store, "save" if asks_for == "sign-in" else "cycle_key")
+    time.sleep(0.05)
+    server.thaw()
+    assert call(SessionStore(key), "get", "cart") == 1
+    assert call(configured.current(), "count", "5") == 0
