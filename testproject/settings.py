@@ -13,8 +13,8 @@ WSGI_APPLICATION = "testproject.wsgi.application"
 ASGI_APPLICATION = "testproject.asgi.application"
 
 INSTALLED_APPS = [
+    "testproject",  # first: it has templates to put before the package's
     "django_jam_sessions",
-    "testproject",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -24,6 +24,7 @@ Browse = Callable[..., Browser]
 LIST = "/sessions/"
 BUTTONS = ["end-others/", "end-all/", "%s.%s/end/" % ("a" * 15, "0" * 25)]
 KEY = "\"quoted\" 'key'\nand <b>lines</b>:\r\n"
+DOCS = Path(__file__).parent.parent / "docs" / "pages.md"
 HANDLE = re.compile(r'action="/sessions/([0-9a-z.]+)/end/"')
 
 
@@ -334,6 +335,22 @@ def test_a_site_has_its_own_base_template_and_context(
     for path in (LIST, LIST + "?cursor=!"):
         outline = Outline(browser.get(path).content.decode())
         assert outline.words("h6") == ["1 user, ada"]
+        assert len(outline.words("h1")) == 1
+
+
+def test_the_header_that_the_documentation_shows_leads_back_to_the_site(
+    json_settings: Any, browse: Browse, ada: Any, tmp_path: Path
+) -> None:
+    directory = tmp_path / "templates" / "django_jam_sessions"
+    directory.mkdir(parents=True)
+    header, _ = re.findall(r"```django\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (directory / "base.html").write_text(header)
+    json_settings.TEMPLATES = [{**json_settings.TEMPLATES[0], "DIRS": [directory.parent]}]
+    browser = browse().sign_in(ada)
+    for path in (LIST, LIST + "?cursor=!"):
+        outline = Outline(browser.get(path).content.decode())
+        assert outline.words("header") == ["Example site"]
+        assert {"href": "/"} in outline.named("a")
         assert len(outline.words("h1")) == 1
 
 

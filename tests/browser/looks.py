@@ -53,15 +53,19 @@ def overflow(page: Page) -> int:
 
 
 def tab_stops(page: Page, most: int = 100) -> list[dict[str, Any]]:
-    """What has the focus as the page comes, and then what the Tab key reaches, in order."""
+    """What has the focus as the page comes, and then what the Tab key reaches, once around."""
     first = page.evaluate(FOCUSED)
     found = [first] if first else []
+    is_from_top = first is None
     for _ in range(most):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)
-        if focused is None:
+        if focused is None and not is_from_top:
+            is_from_top = True  # what stands before the field that had the focus comes next
+        elif focused is None or (is_from_top and focused == first):
             break
-        found.append(focused)
+        else:
+            found.append(focused)
     return found
 
 

@@ -55,3 +55,13 @@ def test_a_restart_of_the_server_signs_nobody_out(site: Site, new_device: NewDev
         device.visit(PAGE)
         expect(device.heading("Your sessions")).to_be_visible()
     expect(device.page.get_by_role("button", name=END)).to_have_count(1)
+
+
+def test_the_pages_lead_back_to_the_site(new_device: NewDevice) -> None:
+    device = new_device()
+    device.sign_in("ada")
+    page = device.visit(PAGE)
+    for address in (page.url, page.url + "?cursor=!"):  # the list, and what is not found
+        page.goto(address)
+        page.get_by_role("banner").get_by_role("link").click()
+        expect(device.heading("Signed in as ada")).to_be_visible()
