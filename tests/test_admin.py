@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,10 +15,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import dateformat
-from django.utils.translation import override
 
 from django_jam_sessions import SessionInfo, SessionModule, sessions
-from django_jam_sessions.admin.base import readable_time
 from django_jam_sessions.admin.keys import SCAN
 from django_jam_sessions.codec import handle_of
 from django_jam_sessions.conf import conf
@@ -270,20 +268,6 @@ def test_times_are_those_of_the_site(settings: Any, use_tz: bool) -> None:
     client = admin()
     for url in (KEYS, SESSIONS + "?session_key=5", page_of(handle)):
         assert shown in body(client, url).replace("\N{NO-BREAK SPACE}", " ")
-
-
-@pytest.mark.parametrize(
-    ("language", "lines"),
-    [
-        ("en", ["Nov. 7, 2026,", "3:40 a.m."]),
-        ("de", ["7. November 2026", "03:40"]),
-        ("ja", ["2026年11月7日3:40"]),
-    ],
-)
-def test_a_time_wraps_before_the_time_of_day_alone(language: str, lines: list[str]) -> None:
-    with override(language):
-        text = readable_time(datetime(2026, 11, 7, 3, 40, tzinfo=timezone.utc))
-    assert [line.replace("\N{NO-BREAK SPACE}", " ") for line in text.split(" ")] == lines
 
 
 def test_a_session_that_never_expires_is_shown() -> None:

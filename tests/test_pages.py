@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from django_jam_sessions import sessions
 from django_jam_sessions.views import PAGE_LENGTH
@@ -389,8 +390,39 @@ def test_a_page_has_no_scripts_and_no_styles_within(
                 assert re.match("/(?!/)|static/", attributes.get(name) or "/")
 
 
-def test_times_are_the_sites(json_settings: Any, browse: Browse, ada: Any) -> None:
-    for use_tz in (True, False):
-        json_settings.USE_TZ, json_settings.TIME_ZONE = use_tz, "Asia/Kathmandu"
-        times = Outline(text_of(browse().sign_in(ada).get(LIST))).named("time")
-        assert all(str(time["datetime"]).endswith("+05:45") for time in times)
+@pytest.mark.parametrize(
+    ("zone", "offset", "name"),
+    [
+        ("UTC", "+00:00", "UTC"),
+        ("Africa/Nairobi", "+03:00", "EAT"),
+        ("Asia/Kathmandu", "+05:45", "+0545"),
+    ],
+)
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_times_are_the_sites_and_say_so(
+    json_settings: Any, browse: Browse, ada: Any, use_tz: bool, zone: str, offset: str, name: str
+) -> None:
+    json_settings.USE_TZ, json_settings.TIME_ZONE = use_tz, zone
+    browse().sign_in(ada)
+    outline = Outline(text_of(browse().sign_in(ada).get(LIST)))
+    assert all(str(time["datetime"]).endswith(offset) for time in outline.named("time"))
+    assert all(text.split()[-1] == name for text in outline.words("time"))
+    assert outline.words("button")[0].endswith(outline.words("time")[-1])
+
+
+def in_nairobi(get_response: Any) -> Any:
+    """A middleware that activates a time zone, as a site does for its user."""
+
+    def middleware(request: HttpRequest) -> Any:
+        with timezone.override("Africa/Nairobi"):
+            return get_response(request)
+
+    return middleware
+
+
+def test_times_are_in_the_zone_that_the_site_activates(
+    json_settings: Any, browse: Browse, ada: Any
+) -> None:
+    json_settings.MIDDLEWARE = [*json_settings.MIDDLEWARE, "tests.test_pages.in_nairobi"]
+    times = Outline(text_of(browse().sign_in(ada).get(LIST))).words("time")
+    assert [text.split()[-1] for text in times] == ["EAT", "EAT"]

@@ -6,7 +6,6 @@ Nothing is counted or sorted. A page is bounded by the work it takes; a link lea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from django.contrib.admin import ModelAdmin, ShowFacets
@@ -20,10 +19,8 @@ from django.db import models, router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.text import capfirst
-from django.utils.timezone import localtime
 
 from ..engine import SessionStore
 from ..exceptions import SessionNotFoundError
@@ -32,7 +29,6 @@ from ..models import Session
 Row = TypeVar("Row", bound=models.Model)
 
 PER_PAGE = 100
-NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Rows(QuerySet[Row]):
@@ -183,17 +179,6 @@ class StoreAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's takes none a
                 self.end(row)  # where that fails, nothing is logged
         except SessionNotFoundError:
             pass  # somebody else was quicker
-
-
-def readable_time(moment: datetime) -> str:
-    """Text that may wrap before the time of day, and nowhere else.
-
-    A datetime in a list may not wrap, which leaves other columns no room; and where any text may,
-    a narrow column has a line for each word.
-    """
-    local = localtime(moment)
-    text, time = (str(localize(each)).replace(" ", NO_BREAK) for each in (local, local.time()))
-    return text.replace(NO_BREAK + time, " " + time)
 
 
 def may(request: HttpRequest, what: str) -> bool:

@@ -25,7 +25,8 @@ from ..configured import configured, sessions
 from ..infos import KeyInfo
 from ..models import Key, Session, key_at, path_of
 from ..steps import run
-from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, readable_time
+from ..text import readable_time
+from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList
 from .owners import key_of_user, user_url, users_of
 
 SCAN = 2 * PER_PAGE  # entries of the store that a page looks at: some may be nobody's

@@ -25,8 +25,8 @@ from ..configured import configured, sessions
 from ..infos import Stored
 from ..models import Session
 from ..steps import run
-from ..text import printable
-from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, may, readable_time
+from ..text import printable, readable_time
+from .base import PER_PAGE, Rows, StoreAdmin, StoreChangeList, may
 from .keys import end_url, history_url, sessions_url
 from .owners import user_url, users_of
 
