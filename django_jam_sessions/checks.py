@@ -201,6 +201,14 @@ def check_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
             hint="Switching it on, or off again, ends every session that exists.",
             id="jam_sessions.I001",
         )
+    if given.get("ABSOLUTE_TTL") is None and given.get("REAUTHENTICATE") is None:
+        yield Info(
+            "ABSOLUTE_TTL and REAUTHENTICATE are not set: who steals a session may keep it in use, "
+            "and end its owner's others.",
+            hint="ABSOLUTE_TTL ends a session so many seconds after its sign-in, however much it "
+            "is used. REAUTHENTICATE asks for the password again before other sessions are ended.",
+            id="jam_sessions.I002",
+        )
 
 
 def _django_looks() -> bool:

@@ -172,13 +172,15 @@ def test_a_directory_of_others_is_refused(tmp_path: Path) -> None:
 
 # check --deploy
 
+TOLD_NOTHING = {"IS_SESSION_CRYPT": True, "ABSOLUTE_TTL": 86400, "REAUTHENTICATE": 900}
+
 
 @pytest.fixture
 def deployed(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A site that has nothing to be told."""
     for variable in ("KUBERNETES_SERVICE_HOST", "DYNO", "FLY_APP_NAME", "K_SERVICE"):
         monkeypatch.delenv(variable, raising=False)
-    settings.JAM_SESSIONS = {"IS_SESSION_CRYPT": True}
+    settings.JAM_SESSIONS = TOLD_NOTHING
     assert list(check_deployment()) == []
     return settings
 
@@ -212,10 +214,22 @@ def test_a_cookie_that_can_be_read_is_a_warning_where_django_does_not_look(
 
 
 def test_an_unencrypted_store_is_mentioned(deployed: Any) -> None:
-    deployed.JAM_SESSIONS = {}
+    deployed.JAM_SESSIONS = {**TOLD_NOTHING, "IS_SESSION_CRYPT": False}
     (info,) = check_deployment()
     assert (info.id, info.level) == ("jam_sessions.I001", checks.INFO)
     assert "ends every session" in str(info.hint)
+
+
+def test_sessions_that_a_thief_may_keep_are_mentioned_until_silenced(deployed: Any) -> None:
+    for name in ("ABSOLUTE_TTL", "REAUTHENTICATE"):
+        deployed.JAM_SESSIONS = {**TOLD_NOTHING, name: None}
+        assert list(check_deployment()) == []
+    deployed.JAM_SESSIONS = {"IS_SESSION_CRYPT": True}
+    (info,) = check_deployment()
+    assert (info.id, info.level) == ("jam_sessions.I002", checks.INFO)
+    assert not info.is_silenced()
+    deployed.SILENCED_SYSTEM_CHECKS = ["jam_sessions.I002"]
+    assert info.is_silenced()
 
 
 DATABASE = {"ENGINE": "django.db.backends.postgresql"}
@@ -246,7 +260,7 @@ def test_json_on_what_looks_like_several_hosts_is_a_warning(
 def test_json_in_a_cluster_is_a_warning(deployed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert ids(check_deployment()) == ["jam_sessions.W004"]
-    deployed.JAM_SESSIONS = {"IS_SESSION_CRYPT": True, "SESSIONS_TYPE": "redis"}
+    deployed.JAM_SESSIONS = {**TOLD_NOTHING, "SESSIONS_TYPE": "redis"}
     assert list(check_deployment()) == []
 
 
@@ -261,6 +275,6 @@ def test_every_setting_and_check_is_documented() -> None:
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 25
+    assert len(found) == 26
     for check_id in found:
         assert check_id in text
