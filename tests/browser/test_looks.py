@@ -83,6 +83,7 @@ def test_it_works_without_javascript(new_device: NewDevice) -> None:
     plain.press(END)
     plain.was_told("The session has been ended.")
     plain.press(ALL)
+    plain.was_told("All your sessions have been ended.")  # on the page of who signed out
     for device in (other, plain):
         device.visit(PAGE)
         device.is_at_login()
