@@ -378,32 +378,6 @@ def test_a_login_that_fails_half_way_leaves_the_old_state_or_the_new(
     assert call(SessionStore(key), "get", "cart") == (None if is_moved else 1)
 
 
-@pytest.mark.parametrize("is_tidied", [True, False], ids=["tidied", "not tidied"])
-def test_a_removal_that_comes_late_leaves_the_old_state_or_the_new(
-    proxy: Proxy, call: Face, sign_in: SignIn, is_tidied: bool
-) -> None:
-    """A frozen server, and a network that sends again, carry out what nobody waits for any more."""
-    module = configured.current()
-    store = sign_in(call, "5")
-    key = store._stored_key
-    in_flight = SessionStore(key)
-    call(in_flight, "update", {"seen": 1})
-    call(sign_in(call, "9"), "save")  # the server knows the scripts
-    proxy.only, proxy.lose, proxy.is_deaf = scripts.REMOVE.sha.encode(), 2, True
-    with pytest.raises(SessionStoreUnavailable):
-        call(store, "save")
-    if is_tidied:
-        call(sign_in(call, "6"), "save")
-    assert len(proxy.late) == 2
-    proxy.deliver()
-    call(sign_in(call, "7"), "save")
-    assert call(module, "count", "5") == (not is_tidied)
-    assert call(SessionStore(key), "get", "cart") == (1 if is_tidied else None)
-    if is_tidied:
-        call(in_flight, "save")  # what the tidying has changed concerns nobody
-        assert call(SessionStore(key), "get", "seen") == 1
-
-
 @pytest.mark.parametrize("script", [scripts.INSERT, scripts.MOVE, scripts.REMOVE])
 def test_what_comes_after_its_callers_patience_gives_nobody_another_id(
     proxy: Proxy, call: Face, sign_in: SignIn, settings: Any, script: scripts.Script

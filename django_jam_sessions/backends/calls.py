@@ -76,13 +76,6 @@ class Calls:
         arguments = (place.field, place.issuer or b"", expected or b"", _optional(deadline))
         return scripts.REMOVE, self.prefix + place.locator, arguments
 
-    def fence(self, place: Place, version: bytes) -> Call:
-        return (
-            scripts.FENCE,
-            self.prefix + place.locator,
-            (place.field, version, codec.new_version()),
-        )
-
     def remove_others(self, locator: str, keep: bytes) -> Call:
         return scripts.REMOVE_OTHERS, self.prefix + locator, (keep,)
 

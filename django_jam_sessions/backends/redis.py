@@ -28,7 +28,7 @@ from .base import (
 from .calls import Call, Calls
 from .clients import Factory, client_factory
 from .replies import checked, fetched, listed, number
-from .strays import Source, Strays
+from .strays import Strays
 from .transport import Transport
 from .wire import Reply
 
@@ -205,7 +205,7 @@ class RedisBackend(Backend):
             inserted = self._inserted(reply)
             if inserted is None or inserted is False:
                 return inserted
-            replaced = Source(source, expected or b"")
+            replaced = source
             reply = yield from self._in_time(self._calls.remove, source, expected, gone=GONE)
             outcome = self._outcome(reply)
         except BaseException:

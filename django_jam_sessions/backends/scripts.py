@@ -222,17 +222,6 @@ redis.call('HDEL', key, ARGV[1])
 return now
 """)
 
-# ARGV: field, version, new version. Replies whether there is such a record; what would remove that
-# version finds another one from now on.
-FENCE = _script("""
-local value = redis.call('HGET', key, ARGV[1])
-if not value then return 0 end
-if string.sub(value, 7, 14) == ARGV[2] then
-  redis.call('HSET', key, ARGV[1], string.sub(value, 1, 6) .. ARGV[3] .. string.sub(value, 15))
-end
-return 1
-""")
-
 # ARGV: field to keep. HDEL, unlike HSET, works when the server is out of memory.
 REMOVE_OTHERS = _script("""
 if not alive(redis.call('HGET', key, ARGV[1]), '') then return 0 end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
 
 from ..codec import Place
 from ..exceptions import SessionStoreUnavailable
@@ -14,32 +13,23 @@ REMEMBERED = 1000  # by a process
 AT_ONCE = 10  # that one call sees to
 
 
-class Source(NamedTuple):
-    """Whose place a record was to take."""
-
-    place: Place
-    version: bytes
-
-
 class Strays:
     """True where there are any. Those of a process that dies stay stored until they expire."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._left: deque[tuple[Place, Source | None]] = deque(maxlen=REMEMBERED)
+        self._left: deque[tuple[Place, Place | None]] = deque(maxlen=REMEMBERED)
 
     def __bool__(self) -> bool:
         return bool(self._left)
 
-    def add(self, place: Place, source: Source | None = None) -> None:
+    def add(self, place: Place, source: Place | None = None) -> None:
         self._left.append((place, source))
 
     def tidy(self) -> Steps[None]:
         """Remove them.
 
         Where one was to take another's place, and that one is gone, the move was made, and stays.
-        Else it is not made any more: the other one gets another version first, for the call that
-        was to remove it may be on its way yet.
         """
         for _ in range(AT_ONCE):
             try:
@@ -47,7 +37,7 @@ class Strays:
             except IndexError:
                 return
             try:
-                if source is None or (yield "script", *self._calls.fence(*source)):
+                if source is None or (yield "script", *self._calls.fetch(source)):
                     yield "script", *self._calls.remove(place)
             except BaseException as error:
                 self.add(place, source)
