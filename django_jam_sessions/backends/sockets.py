@@ -18,6 +18,8 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from . import abandoned
+from .abandoned import Abandoned, Name
 from .wire import (
     SLACK,
     UNFINISHED,
@@ -44,6 +46,7 @@ class SocketLines:
         pool = client.connection_pool
         self._wait: float = getattr(pool, "timeout", None) or math.inf
         self._idle: list[_Socket] = []
+        self._abandoned = Abandoned()
         self._tickets: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(min(pool.max_connections, 20 * MAX_CONNECTIONS)):
             self._tickets.put(None)
@@ -71,9 +74,9 @@ class SocketLines:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = _Socket(self.client.connection_pool, self._total)
+                connection = _Socket(self.client.connection_pool, self._total, self._abandoned)
             try:
-                if fresh:
+                if fresh or self._abandoned:
                     connection.close()
                 return connection.exchange(packed, replies, until)
             except (redis.ConnectionError, OSError):
@@ -123,7 +126,7 @@ def _least(left: float, timeout: float | None) -> float:
 
 
 class _Socket:
-    def __init__(self, pool: Any, total: float) -> None:
+    def __init__(self, pool: Any, total: float, given_up: Abandoned) -> None:
         # A client of one's own has retries: they would outlast the timeouts.
         options = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
         self._connection = _bounded(pool.connection_class)(**options)
@@ -133,6 +136,8 @@ class _Socket:
         self._socket: Any = None
         self._reader: Any = None
         self._buffer = bytearray(READ_SIZE)
+        self._abandoned = given_up
+        self._name: Name | None = None
 
     def exchange(self, packed: bytes, replies: int | None, until: float) -> Reply:
         """One reply, or a list of as many as ``replies`` says."""
@@ -146,13 +151,13 @@ class _Socket:
             else:
                 found = [self._read(until) for _ in range(replies)]
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            self.close()
+            self._give_up()
             raise late() from None
         except hiredis.HiredisError:
-            self.close()
+            self._give_up()
             raise nonsense() from None
         except BaseException:  # a reply may be on its way yet: nobody must read it as their own
-            self.close()
+            self._give_up()
             raise
         if type(found) is exceptions.ReadOnlyError:
             self.close()  # another server is the primary now
@@ -167,6 +172,12 @@ class _Socket:
         connection.socket_connect_timeout = _least(left, self._connect_timeout)
         connection.connect()
         self._socket, self._reader, self._set = connection._sock, reader(), None
+        given_up = list(self._abandoned)
+        self._end_at(until)
+        commands = [abandoned.ASK, *abandoned.closing(given_up)]
+        self._socket.sendall(b"".join(map(pack, commands)))
+        self._name, *_ = [abandoned.name(self._read(until)) for _ in commands]
+        self._abandoned.forget(given_up)
 
     def _end_at(self, until: float) -> None:
         """The kernel is told only where its timeout would be too long, and afterwards."""
@@ -194,8 +205,12 @@ class _Socket:
             elif type(reply) is not hiredis.PushNotification:  # which answers nothing
                 return reply
 
+    def _give_up(self) -> None:
+        self._abandoned.add(self._name)
+        self.close()
+
     def close(self) -> None:
-        self._socket = self._reader = None
+        self._socket = self._reader = self._name = None
         self._connection.disconnect()
 
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from redis import exceptions
 
+from . import abandoned
+from .abandoned import Abandoned, Name
 from .wire import (
     SLACK,
     UNFINISHED,
@@ -46,6 +48,7 @@ class StreamLine:
         self._total = total
         self._opening: asyncio.Task[_Stream] | None = None
         self._stream: _Stream | None = None
+        self._abandoned = Abandoned()
 
     async def ask(self, command: Command, until: float, fresh: bool = False) -> Reply:
         """The reply; raises a RedisError or an OSError. See SocketLines.ask(): a connection that
@@ -75,9 +78,26 @@ class StreamLine:
 
     async def _connect(self) -> _Stream:
         await self._connection.disconnect(nowait=True)
-        await within(monotonic() + self._total, self._connection.connect())
-        self._stream = _Stream(self._connection._writer.transport, self._timeout)
-        return self._stream
+        until = monotonic() + self._total
+        await within(until, self._connection.connect())
+        transport = self._connection._writer.transport
+        stream = _Stream(transport, self._timeout, self._abandoned)
+        try:
+            await self._greet(stream, until)
+        except BaseException:
+            stream.lose(closed())
+            raise
+        self._stream = stream
+        return stream
+
+    async def _greet(self, stream: _Stream, until: float) -> None:
+        given_up = list(self._abandoned)
+        sent = [stream.send(each) for each in (abandoned.ASK, *abandoned.closing(given_up))]
+        said, *_ = await within(until, asyncio.gather(*sent, return_exceptions=True))
+        if stream.is_lost:
+            raise said if isinstance(said, Exception) else closed()
+        stream.name = abandoned.name(said)
+        self._abandoned.forget(given_up)
 
     def _opened(self, task: asyncio.Task[_Stream]) -> None:
         self._opening = None
@@ -97,8 +117,10 @@ class StreamLine:
 class _Stream(asyncio.Protocol):
     """What takes over a connection once redis-py has made it."""
 
-    def __init__(self, transport: Any, timeout: float) -> None:
+    def __init__(self, transport: Any, timeout: float, given_up: Abandoned) -> None:
         self.is_lost = False
+        self.name: Name | None = None
+        self._abandoned = given_up
         self._transport = transport
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
@@ -153,6 +175,8 @@ class _Stream(asyncio.Protocol):
     def lose(self, error: Exception) -> None:
         """Nobody who waits gets an answer on this connection any more."""
         self.is_lost = True
+        if self._waiting:
+            self._abandoned.add(self.name)
         self._transport.abort()
         if self._watch is not None:
             self._watch.cancel()

@@ -1,0 +1,123 @@
+"""A command that arrives after its client has given it up: what is said since then stays true.
+
+That is what a network does that loses packets and sends them again, a proxy that was busy, or a
+server that stood still. The relay cuts the client off, lets everything else pass, and delivers what
+it has held back in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from django_jam_sessions import SessionModule
+from django_jam_sessions.backends import abandoned, scripts
+
+from ..conftest import Face
+from .late import (
+    SCENES,
+    World,
+    clear_and_create,
+    login_and_logout,
+    login_whose_removal_is_late_and_login,
+    login_whose_removal_is_late_and_logout,
+    update_and_update,
+)
+from .relay import Relay
+from .servers import Server
+
+
+@pytest.fixture
+def world(
+    call: Face, redis_uri: str, redis_client: redis.Redis, prefix: str, settings: Any
+) -> Iterator[World]:
+    for each in vars(scripts).values():
+        if isinstance(each, scripts.Script):
+            redis_client.script_load(each.text)
+    with Relay(urlsplit(redis_uri).port or 6379) as relay:
+        settings.JAM_SESSIONS = {
+            "SESSIONS_TYPE": "redis",
+            "REDIS_URI": "redis://127.0.0.1:%d/0" % relay.port,
+            "SESSIONS_PATH": prefix,
+        }
+        yield World(call, relay, redis_client, prefix)
+
+
+LEAVES = (login_whose_removal_is_late_and_login, login_whose_removal_is_late_and_logout)
+LEFT = pytest.mark.xfail(
+    reason="That the old session is gone is taken for a sign that the login was made."
+)
+
+
+def cases() -> Iterator[Any]:
+    for scene in SCENES:
+        for number, name in ((1, "made good"), (2, "failed")):
+            marks = [LEFT] if number == 2 and scene in LEAVES else []
+            yield pytest.param(scene, number, marks=marks, id="%s, %s" % (scene.__name__, name))
+
+
+@pytest.mark.parametrize(("scene", "number"), list(cases()))
+def test_what_arrives_late_changes_nothing(
+    world: World, scene: Callable[[World], None], number: int
+) -> None:
+    world.number = number
+    scene(world)
+    before = world.state()
+    assert world.relay.release() == number
+    assert world.state() == before
+    world.create("7")  # tidies
+    assert world.nobodys() == 0
+
+
+@pytest.mark.parametrize("scene", [update_and_update, login_and_logout, clear_and_create])
+def test_who_waits_in_vain_is_followed_by_nothing_either(
+    world: World, scene: Callable[[World], None], settings: Any
+) -> None:
+    """As above, but the client hears nothing until its own timeout ends the wait."""
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "READ_TIMEOUT": 0.5, "TOTAL_TIMEOUT": 5}
+    world = World(world.face, world.relay, world.client, world.prefix)
+    world.relay.waits = True
+    scene(world)
+    before = world.state()
+    assert world.relay.release() == 1
+    assert world.state() == before
+
+
+def test_a_server_that_forbids_to_close_connections_is_used_all_the_same(
+    call: Face, tmp_path: Path
+) -> None:
+    with Server(tmp_path) as server, Relay(server.port) as relay:
+        rules = ["on", ">x", "~*", "&*", "+@all", "-client|kill", "-client|info"]
+        server.call("ACL", "SETUSER", "site", *rules)
+        uri = "redis://site:x@127.0.0.1:%d/0" % relay.port
+        module = SessionModule("redis", redis_uri=uri)
+        session_id = call(module, "create", "5", {})
+        for number in range(3):
+            relay.hold(1)
+            call(module, "update", session_id, {"n": number})
+            assert call(module, "get", session_id) == {"n": number}
+
+
+def test_nobody_elses_connection_is_closed(tmp_path: Path) -> None:
+    """A server that was started again has given the id to another client."""
+    with Server(tmp_path) as server, redis.Redis(port=server.port) as other:
+        other.client_setname("other")
+        number = b"%d" % int(str(other.client_id()))
+        (command,) = abandoned.closing([(number, b"127.0.0.1:1")])
+        assert server.call(*command) == 0
+        assert other.client_getname() == "other"
+
+
+def test_no_more_names_are_kept_than_are_of_use() -> None:
+    names = abandoned.Abandoned()
+    for number in range(3 * abandoned.MOST):
+        names.add((b"%d" % number, b"127.0.0.1:1"))
+    names.add(None)
+    assert list(names) == [
+        (b"%d" % number, b"127.0.0.1:1") for number in range(2 * abandoned.MOST, 3 * abandoned.MOST)
+    ]
