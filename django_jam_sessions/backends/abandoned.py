@@ -10,7 +10,11 @@ Who may not call ``CLIENT INFO`` and ``CLIENT KILL`` does without, and so do cli
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import struct
+from typing import Any
 
 from .wire import Command, Reply
 
@@ -23,6 +27,7 @@ again, or another one, gives the same ids again, to others."""
 
 # A port of 0 is a Unix socket's.
 _NAME = re.compile(rb"id=([0-9]+) addr=(\S+:[1-9][0-9]*) ")
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Abandoned(dict[Name, None]):
@@ -46,3 +51,12 @@ def name(reply: Reply) -> Name | None:
     """What ASK's reply says; None where the server does not tell, or tells what is of no use."""
     match = _NAME.match(reply) if isinstance(reply, bytes) else None
     return None if match is None else (match[1], match[2])
+
+
+def drop(connected: Any) -> None:
+    """What the kernel has not sent yet, or would send again, ends with the socket.
+
+    Else it goes on for minutes after the socket was closed (tcp(7): tcp_orphan_retries).
+    """
+    with contextlib.suppress(OSError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

@@ -207,6 +207,8 @@ class _Socket:
 
     def _give_up(self) -> None:
         self._abandoned.add(self._name)
+        if self._socket is not None:
+            abandoned.drop(self._socket)
         self.close()
 
     def close(self) -> None:

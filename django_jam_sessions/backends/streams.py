@@ -177,6 +177,8 @@ class _Stream(asyncio.Protocol):
         self.is_lost = True
         if self._waiting:
             self._abandoned.add(self.name)
+            if not self._transport.is_closing():
+                abandoned.drop(self._transport.get_extra_info("socket"))
         self._transport.abort()
         if self._watch is not None:
             self._watch.cancel()

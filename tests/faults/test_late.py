@@ -7,6 +7,8 @@ it has held back in the end.
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from django_jam_sessions import SessionModule
+from django_jam_sessions import SessionModule, SessionStoreUnavailable
 from django_jam_sessions.backends import abandoned, scripts
 
 from ..conftest import Face
@@ -28,7 +30,7 @@ from .late import (
     login_whose_removal_is_late_and_logout,
     update_and_update,
 )
-from .relay import Relay
+from .relay import MOST, Relay
 from .servers import Server
 
 
@@ -121,3 +123,28 @@ def test_no_more_names_are_kept_than_are_of_use() -> None:
     assert list(names) == [
         (b"%d" % number, b"127.0.0.1:1") for number in range(2 * abandoned.MOST, 3 * abandoned.MOST)
     ]
+
+
+def test_what_was_not_sent_yet_is_not_sent_after_the_timeout(call: Face, tmp_path: Path) -> None:
+    """Though the server can't be asked to close the connection."""
+    over = threading.Event()
+
+    def stall(data: bytes, is_reply: bool) -> str:
+        if b"EVALSHA" in data and not is_reply:
+            over.wait()
+        return ""
+
+    with Server(tmp_path) as server, Relay(server.port) as relay:
+        relay.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.call("ACL", "SETUSER", "default", "-client|kill")
+        uri = "redis://127.0.0.1:%d/0" % relay.port
+        module = SessionModule("redis", redis_uri=uri, read_timeout=0.6, retries=0)
+        session_id = call(module, "create", "5", {})
+        call(module, "update", session_id, {"n": 1})
+        relay.fate = stall
+        with pytest.raises(SessionStoreUnavailable):
+            call(module, "update", session_id, {"n": "x" * 100_000})
+        over.set()
+        assert all(link.answered.wait(MOST) for link in relay.links)  # it has come to its end
+        relay.fate = lambda data, is_reply: ""
+        assert call(module, "get", session_id) == {"n": 1}
