@@ -121,7 +121,7 @@ def babbler(request: pytest.FixtureRequest) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(client: socket.socket) -> None:
-        with client:
+        with client, contextlib.suppress(ConnectionResetError):  # by a client that gives up
             while request := client.recv(65536):
                 if b"EVAL" in request:
                     client.sendall(nonsense)

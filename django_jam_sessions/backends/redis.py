@@ -108,7 +108,7 @@ class RedisBackend(Backend):
         try:
             reply = yield from self._in_time(self._calls.insert, place, record, ttl, limit)
         except BaseException:
-            self._strays.add(place)
+            self._strays.append(place)
             raise
         if self._strays:
             yield from self._strays.tidy()
@@ -199,20 +199,18 @@ class RedisBackend(Backend):
         limit: Limit | None,
     ) -> Steps[Inserted | Record]:
         # Where it fails, what may be stored has an id that nobody is told.
-        replaced = None
         try:
             reply = yield from self._in_time(self._calls.insert, target, record, ttl, limit)
             inserted = self._inserted(reply)
             if inserted is None or inserted is False:
                 return inserted
-            replaced = source
             reply = yield from self._in_time(self._calls.remove, source, expected, gone=GONE)
             outcome = self._outcome(reply)
         except BaseException:
-            self._strays.add(target, replaced)
+            self._strays.append(target)
             raise
         if outcome is not True:
-            self._strays.add(target)
+            self._strays.append(target)
         yield from self._strays.tidy()
         return inserted if outcome is True else outcome
 

@@ -26,8 +26,6 @@ from .late import (
     World,
     clear_and_create,
     login_and_logout,
-    login_whose_removal_is_late_and_login,
-    login_whose_removal_is_late_and_logout,
     update_and_update,
 )
 from .relay import MOST, Relay
@@ -50,20 +48,8 @@ def world(
         yield World(call, relay, redis_client, prefix)
 
 
-LEAVES = (login_whose_removal_is_late_and_login, login_whose_removal_is_late_and_logout)
-LEFT = pytest.mark.xfail(
-    reason="That the old session is gone is taken for a sign that the login was made."
-)
-
-
-def cases() -> Iterator[Any]:
-    for scene in SCENES:
-        for number, name in ((1, "made good"), (2, "failed")):
-            marks = [LEFT] if number == 2 and scene in LEAVES else []
-            yield pytest.param(scene, number, marks=marks, id="%s, %s" % (scene.__name__, name))
-
-
-@pytest.mark.parametrize(("scene", "number"), list(cases()))
+@pytest.mark.parametrize("number", [1, 2], ids=["made good", "failed"])
+@pytest.mark.parametrize("scene", SCENES)
 def test_what_arrives_late_changes_nothing(
     world: World, scene: Callable[[World], None], number: int
 ) -> None:
