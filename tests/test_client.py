@@ -101,15 +101,34 @@ def test_no_write_loses_what_was_noted(jam_settings: Any, call: Face) -> None:
     assert client.user_agent == FIREFOX
 
 
-@pytest.mark.parametrize("view", [LOOK, WRITE], ids=["reads", "writes"])
+def test_a_sign_in_notes_the_client_that_signs_in(jam_settings: Any, call: Face) -> None:
+    """Not the one that the anonymous session was begun with."""
+    begun = visit(call, None, WRITE, **{"user-agent": "curl/8"}).cookies[COOKIE].value
+    visit(call, begun, SIGN_IN, **{"user-agent": FIREFOX})
+    assert only().client == ClientInfo("192.0.2.7", FIREFOX)
+    store = SessionStore()
+    store.describe = lambda: ClientInfo("192.0.2.7", FIREFOX)
+    call(store, "save")
+    store.describe = None
+    call(store, "update", {"_auth_user_id": "6"})
+    call(store, "save")
+    (info,) = sessions.sync.list("6")
+    assert info.client is None
+
+
+@pytest.mark.parametrize(
+    ("view", "then"),
+    [(LOOK, LOOK), (WRITE, WRITE), (WRITE, [("update", {"n": 2})])],
+    ids=["reads", "writes-the-same", "writes"],
+)
 def test_a_client_that_changed_is_noted_with_the_next_touch(
-    jam_settings: Any, call: Face, later: Any, view: Any
+    jam_settings: Any, call: Face, later: Any, view: Any, then: Any
 ) -> None:
     key = sign_in(call)
     visit(call, key, view, **{"user-agent": "curl/8"})
     assert only().client == ClientInfo("192.0.2.7", FIREFOX)
     later(301)
-    visit(call, key, view, **{"user-agent": "curl/8"})
+    visit(call, key, then, **{"user-agent": "curl/8"})
     assert only().client == ClientInfo("192.0.2.7", "curl/8")
     assert call(SessionStore(key), "get", "_auth_user_id") == "5"
 

@@ -50,8 +50,12 @@ def test_ids_of_one_key_share_no_recognisable_part() -> None:
 
 @pytest.mark.parametrize("value", [None, 5, "", "a b", "a;b", "é", "a\n", "v" * 129])
 def test_a_factory_value_that_no_cookie_can_carry_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="id_factory must return a str"):
+    with pytest.raises(ValueError, match="id_factory") as raised:
         codec.issue(codec.random_locator(), b"e", lambda: value)  # type: ignore[arg-type,return-value]
+    assert str(raised.value) == (
+        "id_factory must return a str of 1 to 128 characters out of letters, digits and "
+        "'._~+/=:@-'."
+    )
 
 
 def test_a_changed_character_anywhere_is_another_place() -> None:

@@ -366,6 +366,7 @@ def test_flush_ends_the_session_and_forgets_it(call: Face, saved: Any) -> None:
     key = saved(**{USER: "5"})
     store = opened(call, key)
     call(store, "flush")
+    assert store.flushed is True  # the middleware asks
     assert store.session_key is None
     assert store.is_empty()
     assert loaded(call, key) == {}

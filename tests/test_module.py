@@ -20,7 +20,11 @@ from django_jam_sessions import (
 )
 from django_jam_sessions.module import SyncSessions
 
+from .clocks import StopAt, stop_at
 from .conftest import Face
+from .test_expiry import START
+
+__all__ = ["stop_at"]
 
 A, B = b"a" * 32, b"b" * 32
 NO_SUCH = [
@@ -213,18 +217,18 @@ def test_a_key_may_be_any_text(module: SessionModule, call: Face, key: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("key", "error"),
+    ("key", "error", "message"),
     [
-        (5, TypeError),
-        (None, TypeError),
-        (b"5", TypeError),
-        ("", ValueError),
-        ("x" * 256, ValueError),
-        ("\ud800", ValueError),
+        (5, TypeError, "A session key must be a str, not int."),
+        (None, TypeError, "A session key must be a str, not NoneType."),
+        (b"5", TypeError, "A session key must be a str, not bytes."),
+        ("", ValueError, "A session key must have 1 to 255 characters."),
+        ("x" * 256, ValueError, "A session key must have 1 to 255 characters."),
+        ("\ud800", ValueError, "A session key must not hold lone surrogates."),
     ],
 )
 def test_a_key_that_is_none_is_an_error(
-    module: SessionModule, call: Face, key: Any, error: type[Exception]
+    module: SessionModule, call: Face, key: Any, error: type[Exception], message: str
 ) -> None:
     for method, *arguments in (
         ("create", {}),
@@ -233,8 +237,9 @@ def test_a_key_that_is_none_is_an_error(
         ("count",),
         ("end", "0" * 15 + "." + "0" * 25),
     ):
-        with pytest.raises(error, match="session key"):
+        with pytest.raises(error, match="session key") as raised:
             call(module, method, key, *arguments)
+        assert str(raised.value) == message
 
 
 CIRCLE: dict[str, Any] = {}
@@ -400,6 +405,21 @@ def test_keys_add_up_what_lies_under_each_secret(store: dict[str, Any], call: Fa
     assert not any(each.is_exact for each in met if each.session_key != "5")
     five = [each for each in met if each.session_key == "5"]
     assert all(each.is_exact == (each.count == 3) for each in five)
+
+
+@pytest.mark.parametrize("last", ["old", "new"])
+def test_keys_tell_when_any_session_of_a_key_was_seen_last(
+    store: dict[str, Any], call: Face, stop_at: StopAt, last: str
+) -> None:
+    """Whichever secret it lies under, and in whatever order they are met."""
+    modules = {"old": sealed(store, A), "new": sealed(store, B, A)}
+    for milliseconds, name in enumerate(sorted(modules, key=lambda name: name == last)):
+        stop_at(START + milliseconds)
+        for number in range(8):
+            call(modules[name], "create", "key %d" % number, {})
+    infos = list(call(modules["new"], "keys"))
+    assert {info.last_seen_at.timestamp() * 1000 for info in infos} == {START + 1}
+    assert [info.count for info in infos] == [2] * 8
 
 
 def test_clear_others_tells_no_success_where_it_can_open_nothing(

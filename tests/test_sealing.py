@@ -12,8 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django_jam_sessions import codec
 from django_jam_sessions.codec import PLAIN, Place, Record
 from django_jam_sessions.sealing import (
+    KEPT,
     Plain,
     Sealed,
+    Secret,
     UnreadableError,
     parse_secrets,
     secrets_from_django,
@@ -145,6 +147,15 @@ def test_another_meta_part_opens_where_the_first_did() -> None:
         Sealed([A]).seal_meta(where, sealed(cipher, where), b"another")
     plain = Record(b"m", PLAIN, b"version8", 0, 0, 5, 5, b"meta", b"body")
     assert Plain().seal_meta(where, plain, b"another") == b"another"
+
+
+def test_no_more_places_are_remembered_than_a_process_has_room_for() -> None:
+    """Whoever may choose session keys could fill the memory."""
+    locators: list[Any] = [Secret(A).locator, Plain.locator]
+    for locator in locators:
+        for number in range(KEPT + 10):
+            locator(str(number))
+        assert locator.cache_info().currsize == KEPT == 1024
 
 
 def urlsafe(secret: bytes) -> str:

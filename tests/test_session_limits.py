@@ -176,6 +176,26 @@ def refusing(jam_settings: Any) -> None:
     }
 
 
+@pytest.mark.usefixtures("refusing")
+@pytest.mark.parametrize("data", [{"cart": [1]}, {}, None], ids=["full", "empty", "none"])
+def test_who_is_refused_has_the_data_of_before(call: Face, data: dict[str, Any] | None) -> None:
+    """None: nothing of that session was stored yet, so no cookie is to be set for it."""
+    call(sessions.current(), "create", "5", {})  # type: ignore[attr-defined]
+    store = SessionStore()
+    if data is not None:
+        call(store, "update", data)
+        call(store, "save")
+    key = store.session_key
+    call(store, "update", {"_auth_user_id": "5"})
+    with pytest.raises(SessionLimitReached):
+        call(store, "save")
+    assert dict(call(store, "items")) == (data or {})
+    assert store.session_key == key
+    assert store.modified is (data is not None)
+    call(store, "save")
+    assert dict(call(SessionStore(store.session_key), "items")) == (data or {})
+
+
 @pytest.mark.django_db
 @pytest.mark.usefixtures("refusing")
 @pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "async"])
