@@ -380,7 +380,11 @@ def test_other_keys_are_not_taken_for_users(
     assert callbacks == []
 
 
-def test_who_signs_in_where_the_owner_was_removed_meanwhile_gets_a_new_id() -> None:
+@pytest.mark.parametrize("function", [None, lambda data: data.get(SESSION_KEY)])
+def test_who_signs_in_where_the_owner_was_removed_meanwhile_gets_a_new_id(
+    settings: Any, function: Any
+) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "SESSION_KEY": function}
     key = signed_in_key("5")
     one, other = SessionStore(key), SessionStore(key)
     for store in (one, other):

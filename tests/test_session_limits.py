@@ -196,6 +196,22 @@ def test_who_is_refused_has_the_data_of_before(call: Face, data: dict[str, Any] 
     assert dict(call(SessionStore(store.session_key), "items")) == (data or {})
 
 
+@pytest.mark.usefixtures("refusing")
+def test_who_is_refused_after_a_clear_has_what_is_stored(call: Face) -> None:
+    """Though nobody had looked at it."""
+    call(sessions.current(), "create", "5", {})  # type: ignore[attr-defined]
+    anonymous = SessionStore()
+    call(anonymous, "update", {"cart": [1]})
+    call(anonymous, "save")
+    store = SessionStore(anonymous.session_key)
+    store.clear()
+    call(store, "update", {"_auth_user_id": "5"})
+    with pytest.raises(SessionLimitReached):
+        call(store, "save")
+    assert dict(call(store, "items")) == {"cart": [1]}
+    assert store.session_key == anonymous.session_key
+
+
 @pytest.mark.django_db
 @pytest.mark.usefixtures("refusing")
 @pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "async"])
