@@ -161,6 +161,16 @@ def test_who_signs_in_again_gets_a_new_id(ada: User, sign_in: Any) -> None:
     assert count(ada) == 1
 
 
+def test_an_id_that_this_request_made_is_new_enough(ada: User) -> None:
+    """As where somebody signs up, and a receiver saves the session."""
+    request = request_with(None)
+    request.session[SESSION_KEY] = str(ada.pk)
+    request.session.save()
+    key = request.session.session_key
+    user_logged_in.send(sender=User, request=request, user=ada)
+    assert finished_key(request) == key
+
+
 def test_a_first_sign_in_gets_one_new_id(ada: User, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "django_jam_sessions.audit")
     request = request_with(anonymous(cart=[1]))
