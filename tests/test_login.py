@@ -161,11 +161,15 @@ def test_who_signs_in_again_gets_a_new_id(ada: User, sign_in: Any) -> None:
     assert count(ada) == 1
 
 
-def test_an_id_that_this_request_made_is_new_enough(ada: User) -> None:
+@pytest.mark.parametrize("is_begun", [False, True], ids=["renewed", "begun"])
+def test_an_id_that_this_request_made_is_new_enough(ada: User, is_begun: bool) -> None:
     """As where somebody signs up, and a receiver saves the session."""
-    request = request_with(None)
-    request.session[SESSION_KEY] = str(ada.pk)
-    request.session.save()
+    request = request_with(None if is_begun else signed_in(ada))
+    if is_begun:
+        request.session[SESSION_KEY] = str(ada.pk)
+        request.session.save()
+    else:
+        request.session.cycle_key()
     key = request.session.session_key
     user_logged_in.send(sender=User, request=request, user=ada)
     assert finished_key(request) == key

@@ -87,6 +87,24 @@ def test_purge_tells_of_what_it_removed(
     assert ("ended", "5", handle(dead), "expired") in told
 
 
+def test_a_session_that_another_one_ends_is_told_under_its_own_key(
+    jam_settings: Any, call: Face, told: list[Any]
+) -> None:
+    ids = []
+    for key in ("5", "6"):
+        store = SessionStore()
+        call(store, "update", {"_auth_user_id": key})
+        call(store, "save")
+        ids.append(store.session_key)
+    told.clear()
+    call(store, "delete", ids[0])
+    call(store, "delete")
+    assert told == [
+        ("ended", "5", handle(ids[0]), "logout"),
+        ("ended", "6", handle(ids[1]), "logout"),
+    ]
+
+
 def test_the_engines_sessions(jam_settings: Any, call: Face, told: list[Any]) -> None:
     store = SessionStore()
     call(store, "update", {"cart": 1})
