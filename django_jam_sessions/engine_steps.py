@@ -202,6 +202,7 @@ class EngineSteps(EngineIds):
         """What was to be somebody's, and was refused, is what it was before: anonymous."""
         stored = self._stored
         self._session_cache = {} if stored is None else self._loads(stored) or {}
+        self._replaces = False
         self.modified = stored is not None  # login() gave it another id: the cookie is to follow
 
     def _merged(

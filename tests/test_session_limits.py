@@ -177,6 +177,25 @@ def refusing(jam_settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("refusing")
+def test_who_is_refused_after_a_clear_loses_nothing_that_others_wrote(call: Face) -> None:
+    call(sessions.current(), "create", "5", {})  # type: ignore[attr-defined]
+    other = SessionStore()
+    call(other, "update", {"cart": [1]})
+    call(other, "save")
+    store = SessionStore(other.session_key)
+    store.clear()
+    call(store, "update", {"_auth_user_id": "5"})
+    with pytest.raises(SessionLimitReached):
+        call(store, "save")
+    call(other, "update", {"theirs": 1})
+    call(other, "save")
+    call(store, "update", {"mine": 1})
+    call(store, "save")
+    found = call(SessionStore(store.session_key), "items")
+    assert dict(found) == {"cart": [1], "theirs": 1, "mine": 1}
+
+
+@pytest.mark.usefixtures("refusing")
 @pytest.mark.parametrize("data", [{"cart": [1]}, {}, None], ids=["full", "empty", "none"])
 def test_who_is_refused_has_the_data_of_before(call: Face, data: dict[str, Any] | None) -> None:
     """None: nothing of that session was stored yet, so no cookie is to be set for it."""
