@@ -28,7 +28,6 @@ class Operations(Listings):
     def __init__(self, cipher: Cipher, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
         super().__init__(cipher)
         self.policy = policy
-        self._is_unlimited = policy.max_sessions is None
 
     # One session
 
@@ -57,7 +56,9 @@ class Operations(Listings):
         session_id, place = issued
         now = yield ("now",)
         record = self._sealed(place, meta, body, now, self.policy.absolute(meta.session_key, now))
-        limit = () if self._is_unlimited else (yield from self._limit(meta.session_key))
+        limit: tuple[Limit, ...] = ()
+        if self.policy.max_sessions is not None:
+            limit = yield from self._limit(meta.session_key)
         done = yield "insert", place, record, ttl, *limit
         if done is not True:
             done = yield from self._made_room(meta.session_key, place, done)
@@ -125,7 +126,8 @@ class Operations(Listings):
         if is_sign_in:
             created = yield ("now",)
             absolute = self.policy.absolute(meta.session_key, created)
-            limit = () if self._is_unlimited else (yield from self._limit(meta.session_key))
+            if self.policy.max_sessions is not None:
+                limit = yield from self._limit(meta.session_key)
         record = self._sealed(target, meta, body, created, absolute)
         version = stored.record.version
         outcome = yield "move", stored.place, target, record, version, ttl, *limit

@@ -32,6 +32,6 @@ def one_input(data: bytes) -> None:
             with suppress(ValueError):
                 module.sync.keys(limit=2, cursor=cursor)
         with suppress(ValueError):
-            NOBODY._list("0" * 15, 2, cursor)  # type: ignore[attr-defined]
+            NOBODY._calls.list("0" * 15, 2, cursor)  # type: ignore[attr-defined]
         with suppress(ValueError):
             _position(cursor)
