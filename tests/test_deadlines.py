@@ -29,6 +29,15 @@ from django_jam_sessions import (
 )
 from django_jam_sessions.backends import redis as redis_backend
 from django_jam_sessions.backends import scripts
+from django_jam_sessions.codec import (
+    ENGINE,
+    PLAIN,
+    Record,
+    issue,
+    locator_of,
+    new_version,
+    place_of,
+)
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
 from django_jam_sessions.middleware import SessionMiddleware
@@ -421,9 +430,56 @@ def test_a_clock_that_is_set_refuses_nothing(
 def test_a_server_that_calls_everything_late_is_unavailable(call: Face, sign_in: SignIn) -> None:
     call(sign_in(call, "5"), "save")
     backend: Any = configured.current().backend
-    backend._total = -1000
+    backend._timeouts = backend._timeouts._replace(read=-1)
     with pytest.raises(SessionStoreUnavailable, match="too late"):
         sign_in(call, "6")
+
+
+def test_a_process_that_has_only_read_asks_the_server_for_the_time(
+    proxy: Proxy, call: Face, sign_in: SignIn
+) -> None:
+    """Before what has a deadline."""
+    store = sign_in(call, "5")
+    backend: Any = configured.current().backend
+    backend._offset = None
+    call(store, "save")
+    assert backend._offset is not None
+
+
+def test_the_tidying_spares_what_was_stored_anew(call: Face, sign_in: SignIn) -> None:
+    """A sign-in that is tried again after a conflict has the same id as before it."""
+    store = sign_in(call, "5")
+    call(store, "save")
+    backend: Any = configured.current().backend
+    place = place_of(store.session_key)
+    assert place is not None
+    backend._strays.append((place, bytes(8)))
+    call(sign_in(call, "6"), "save")
+    assert not backend._strays
+    assert call(configured.current(), "count", "5") == 1
+
+
+@pytest.mark.parametrize("method", ["_insert", "_move"])
+def test_who_is_cancelled_while_tidying_up_leaves_what_nobody_is_told_the_id_of_to_the_next(
+    sign_in: SignIn, method: str
+) -> None:
+    call = Face(None)
+    sign_in(call, "6")
+    backend: Any = configured.current().backend
+    source, target = (issue(locator_of(each), ENGINE, None).place for each in (b"1", b"2"))
+    record = Record(ENGINE, PLAIN, new_version(), 0, 0, 0, 0, b"{}", b"{}")
+    backend._strays.append((source, record.version))
+    places = [target] if method == "_insert" else [source, target]
+    extra = [record, None, None] if method == "_insert" else [record, None, None, None]
+    steps = getattr(backend, method)(*places, *extra)
+    assert next(steps)[1] is scripts.INSERT
+    now = backend.now()
+    if method == "_move":
+        assert steps.send(now)[1] is scripts.REMOVE
+    assert steps.send(now)[1] is scripts.REMOVE  # the tidying
+    with pytest.raises(asyncio.CancelledError):
+        steps.throw(asyncio.CancelledError())
+    assert (target, record.version) in backend._strays
 
 
 def test_a_login_that_is_refused_after_all_takes_its_insert_back(

@@ -201,7 +201,7 @@ def tls_port(redis_uri: str, tmp_path: Path) -> Iterator[int]:
 
     def pump(source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError), source, target:
-            while data := source.recv(65536):
+            while (data := source.recv(65536)) and b"-cut:" not in data:
                 target.sendall(data)
             target.shutdown(socket.SHUT_RDWR)
 
@@ -256,3 +256,16 @@ def test_tls_is_spoken_where_the_uri_says_so(
     untrusting = SessionModule("redis", redis_uri=uri, sessions_path=prefix)
     with pytest.raises(SessionStoreUnavailable):
         call(untrusting, "get", ids[0])
+
+
+def test_a_connection_with_tls_that_is_cut_is_an_outage(
+    tls_port: int, prefix: str, call: Face
+) -> None:
+    """For all who wait for an answer on it."""
+    uri = "rediss://127.0.0.1:%d/0" % tls_port
+    options = "ssl_cert_reqs=none&ssl_check_hostname=false"
+    module = with_options(uri, prefix + "-cut", options, read_timeout=5, total_timeout=10)
+    started = time.monotonic()
+    with pytest.raises(SessionStoreUnavailable):
+        call(module, "get", "0" * 40)
+    assert time.monotonic() - started < 4

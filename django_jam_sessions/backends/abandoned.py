@@ -14,7 +14,10 @@ import contextlib
 import re
 import socket
 import struct
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import redis
 
 from .wire import Command, Reply
 
@@ -31,25 +34,34 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Abandoned(dict[Name, None]):
-    """Their names, the oldest first; a thread may add some while another has them closed."""
+    """Their names, the oldest first: of all connections of a process, in each thread and loop."""
 
     def add(self, name: Name | None) -> None:
         if name is not None:
             self[name] = None
-            self.forget(list(self)[:-MOST])
+            for each in list(self)[:-MOST]:
+                self.pop(each, None)
 
-    def forget(self, names: list[Name]) -> None:
-        for name in names:
-            self.pop(name, None)
+    @contextlib.contextmanager
+    def closing(self) -> Iterator[list[Command]]:
+        """What a new connection says first. Nobody else closes the same ones meanwhile: else all
+        who come back to a server at once would ask it for all; where it fails they are kept."""
+        names = [each for each in list(self) if self.pop(each, False) is None]
+        kill = [("CLIENT", "KILL", "ID", number, "ADDR", address) for number, address in names]
+        try:
+            yield [ASK, *kill]
+        except BaseException:
+            self.update(dict.fromkeys(names))
+            raise
 
 
-def closing(names: list[Name]) -> list[Command]:
-    return [("CLIENT", "KILL", "ID", number, "ADDR", address) for number, address in names]
-
-
-def name(reply: Reply) -> Name | None:
-    """What ASK's reply says; None where the server does not tell, or tells what is of no use."""
-    match = _NAME.match(reply) if isinstance(reply, bytes) else None
+def name(replies: Sequence[Reply]) -> Name | None:
+    """What a new connection is called, None where the server does not tell, or tells what is of no
+    use. Raises the error of one that a script holds up: nothing was closed."""
+    for reply in replies:
+        if isinstance(reply, redis.ResponseError) and str(reply).startswith("BUSY"):
+            raise reply
+    match = _NAME.match(replies[0]) if isinstance(replies[0], bytes) else None
     return None if match is None else (match[1], match[2])
 
 
@@ -58,5 +70,7 @@ def drop(connected: Any) -> None:
 
     Else it goes on for minutes after the socket was closed (tcp(7): tcp_orphan_retries).
     """
+    if connected is None:  # Python 3.10's TLS, which the server has cut
+        return
     with contextlib.suppress(OSError):
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

@@ -27,12 +27,11 @@ class Calls:
         record: Record,
         ttl: int | None,
         limit: Limit | None,
-        deadline: int | None,
+        deadline: int,
     ) -> Call:
         before, between, meta, body = codec.parts(record)
         room: tuple[int, ...] = () if limit is None else (limit.sessions, int(limit.ends_oldest))
-        times = _optional(ttl), _optional(deadline)
-        arguments = (place.field, before, between, meta + body, *times, *room)
+        arguments = (place.field, before, between, meta + body, _optional(ttl), deadline, *room)
         return scripts.INSERT, self.prefix + place.locator, arguments
 
     def fetch(self, place: Place) -> Call:
@@ -62,12 +61,12 @@ class Calls:
         expected: bytes | None,
         value: bytes,
         ttl: int | None,
-        deadline: int | None,
+        deadline: int,
     ) -> Call:
         """A move within a locator; ``value`` is empty where what is stored goes along."""
         issuer = source.issuer or b""
         fields = source.field, target.field, issuer, expected or b"", version
-        arguments = (*fields, _optional(ttl), value, _optional(deadline))
+        arguments = (*fields, _optional(ttl), value, deadline)
         return scripts.MOVE, self.prefix + source.locator, arguments
 
     def remove(

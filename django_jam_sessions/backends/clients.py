@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..patience import Timeouts
+from .abandoned import Abandoned
 from .lines import line, lines
 from .sockets import MAX_CONNECTIONS
 
@@ -145,9 +146,10 @@ def _cluster(uri: str, is_async: bool, timeouts: Timeouts) -> Any:
 class SyncClients:
     """One client per process: what a fork inherits is left to the parent."""
 
-    def __init__(self, factory: Factory, total: float) -> None:
+    def __init__(self, factory: Factory, total: float, given_up: Abandoned) -> None:
         self._factory = factory
         self._total = total
+        self._abandoned = given_up
         self._lines: dict[int, Any] = {}  # by process id
 
     def get(self) -> Any:
@@ -157,7 +159,9 @@ class SyncClients:
         return self._make(pid) if found is None else found
 
     def _make(self, pid: int) -> Any:
-        made = lines(self._factory(False), self._total)  # it has connected to nothing
+        made = lines(
+            self._factory(False), self._total, self._abandoned
+        )  # it has connected to nothing
         # Threads that begin at once make one each: all use the same. No lock, which a fork may copy
         # while it is taken.
         kept = self._lines.setdefault(pid, made)
@@ -191,9 +195,10 @@ class AsyncClients:
     shuts down, is what closes it; a loop that was closed without that is dropped at the next call.
     """
 
-    def __init__(self, factory: Factory, total: float) -> None:
+    def __init__(self, factory: Factory, total: float, given_up: Abandoned) -> None:
         self._factory = factory
         self._total = total
+        self._abandoned = given_up
         self._lines: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None, None]]] = {}
 
     async def get(self) -> Any:
@@ -207,7 +212,7 @@ class AsyncClients:
     async def _make(self, loop: asyncio.AbstractEventLoop) -> Any:
         for closed in [other for other in self._lines if other.is_closed()]:
             self.forget(closed)
-        made = line(self._factory(True), self._total)
+        made = line(self._factory(True), self._total, self._abandoned)
         lifetime = _lifetime(made, loop, weakref.ref(self))
         self._lines[loop] = made, lifetime
         await lifetime.__anext__()

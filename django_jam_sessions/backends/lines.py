@@ -18,21 +18,22 @@ from typing import Any
 import redis
 import redis.asyncio
 
+from .abandoned import Abandoned
 from .sockets import SocketLines
 from .streams import StreamLine, within
 from .wire import Command, Reply, hiredis, late
 
 
-def lines(client: Any, total: float) -> SocketLines | ClientLines:
+def lines(client: Any, total: float, given_up: Abandoned) -> SocketLines | ClientLines:
     """How a blocking client is spoken to; no call takes longer than ``total`` seconds."""
     is_ours = hiredis is not None and type(client) is redis.Redis
-    return SocketLines(client, total) if is_ours else ClientLines(client)
+    return SocketLines(client, total, given_up) if is_ours else ClientLines(client)
 
 
-def line(client: Any, total: float) -> StreamLine | AwaitedClientLines:
+def line(client: Any, total: float, given_up: Abandoned) -> StreamLine | AwaitedClientLines:
     """How an awaited client is spoken to."""
     is_ours = hiredis is not None and type(client) is redis.asyncio.Redis
-    return StreamLine(client, total) if is_ours else AwaitedClientLines(client)
+    return StreamLine(client, total, given_up) if is_ours else AwaitedClientLines(client)
 
 
 class ClientLines:

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from .. import codec
 from ..codec import Change, Place, Record
 from ..exceptions import SessionStoreUnavailable
-from ..patience import DEFAULTS, Timeouts
+from ..patience import DEFAULTS, Timeouts, left
 from ..steps import Steps, arun, run
 from . import scripts
 from .base import (
@@ -44,7 +44,7 @@ class RedisBackend(Backend):
             )
         self.prefix = path + ":"
         self.redis = Transport(client_factory(uri, timeouts), timeouts)
-        self._total = round(timeouts.total * 1000)
+        self._timeouts = timeouts
         self._offset: int | None = None  # the server's clock less ours, in ms
         self._calls = Calls(self.prefix)
         self._strays = Strays(self._calls)
@@ -72,8 +72,12 @@ class RedisBackend(Backend):
 
         Where a clock was set, or another server answers, the deadline may have been wrong, once.
         """
+        total, read, retries = self._timeouts.total, self._timeouts.read, self._timeouts.retries
+        if self._offset is None:
+            self._learn_time((yield "command", "TIME"))
         for _ in range(2):
-            deadline = None if self._offset is None else _clock() + self._offset + self._total
+            patience = min(left(total), read * (1 + retries))
+            deadline = _clock() + (self._offset or 0) + round(patience * 1000)
             reply: Reply = yield "script", *call(*arguments, deadline), gone
             if not isinstance(reply, int) or reply >= scripts.NO_ROOM:
                 return reply
@@ -107,11 +111,11 @@ class RedisBackend(Backend):
     ) -> Steps[Inserted]:
         try:
             reply = yield from self._in_time(self._calls.insert, place, record, ttl, limit)
+            if self._strays:
+                yield from self._strays.tidy()
         except BaseException:
-            self._strays.append(place)
+            self._strays.append((place, record.version))
             raise
-        if self._strays:
-            yield from self._strays.tidy()
         return self._inserted(reply)
 
     def _inserted(self, reply: Reply) -> Inserted:
@@ -206,12 +210,12 @@ class RedisBackend(Backend):
                 return inserted
             reply = yield from self._in_time(self._calls.remove, source, expected, gone=GONE)
             outcome = self._outcome(reply)
+            if outcome is not True:
+                yield "script", *self._calls.remove(target, record.version)
+            yield from self._strays.tidy()
         except BaseException:
-            self._strays.append(target)
+            self._strays.append((target, record.version))
             raise
-        if outcome is not True:
-            self._strays.append(target)
-        yield from self._strays.tidy()
         return inserted if outcome is True else outcome
 
     def remove(self, place: Place) -> bool:

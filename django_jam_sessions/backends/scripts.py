@@ -24,10 +24,6 @@ class Script(NamedTuple):
 
 # What scripts share, in the order of use; a script is given what it names, for each costs time.
 _SHARED = {
-    "late(": """
-local function late(deadline)
-  return deadline ~= '' and now > tonumber(deadline)
-end""",
     "dead(": """
 local function dead(value)
   if #value < 40 or string.byte(value) ~= 1 then return false end
@@ -119,11 +115,11 @@ return value
 
 NO_ROOM = -1  # what INSERT replies where the limit refuses
 
-# ARGV: field, format to version, absolute and created, meta and body, ttl, deadline or '', and
-# where there is a limit its number and whether the oldest go ('1'): who went comes after the time
+# ARGV: field, format to version, absolute and created, meta and body, ttl, deadline, and where
+# there is a limit its number and whether the oldest go ('1'): who went comes after the time
 # then. Of eight inserts one, by the random version, looks for expired records.
 INSERT = _script("""
-if late(ARGV[6]) then return -now end
+if now > tonumber(ARGV[6]) then return -now end
 local expires = until_(ARGV[5])
 local value = ARGV[2] .. struct.pack('>I6', expires) .. ARGV[3] .. struct.pack('>I6', now)
   .. ARGV[4]
@@ -192,9 +188,9 @@ return now
 """)
 
 # ARGV: source field, target field, issuer, expected version or '', new version, ttl, value or '',
-# deadline or ''
+# deadline
 MOVE = _script("""
-if late(ARGV[8]) then return -now end
+if now > tonumber(ARGV[8]) then return -now end
 local found = redis.call('HMGET', key, ARGV[1], ARGV[2])
 local value, there = found[1], found[2]
 if there and string.sub(there, 7, 14) == ARGV[5] then return now end
@@ -216,7 +212,7 @@ return now
 REMOVE = _script("""
 local value = redis.call('HGET', key, ARGV[1])
 if not alive(value, ARGV[2]) then return 0 end
-if late(ARGV[4]) then return -now end
+if ARGV[4] ~= '' and now > tonumber(ARGV[4]) then return -now end
 if ARGV[3] ~= '' and string.sub(value, 7, 14) ~= ARGV[3] then return value end
 redis.call('HDEL', key, ARGV[1])
 return now

@@ -40,13 +40,13 @@ READ_SIZE = 65536  # bytes
 class SocketLines:
     """A bounded number of connections, each for one thread at a time; the last used comes first."""
 
-    def __init__(self, client: Any, total: float) -> None:
+    def __init__(self, client: Any, total: float, given_up: Abandoned) -> None:
         self.client = client
         self._total = total
         pool = client.connection_pool
         self._wait: float = getattr(pool, "timeout", None) or math.inf
         self._idle: list[_Socket] = []
-        self._abandoned = Abandoned()
+        self._abandoned = given_up
         self._tickets: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(min(pool.max_connections, 20 * MAX_CONNECTIONS)):
             self._tickets.put(None)
@@ -172,12 +172,10 @@ class _Socket:
         connection.socket_connect_timeout = _least(left, self._connect_timeout)
         connection.connect()
         self._socket, self._reader, self._set = connection._sock, reader(), None
-        given_up = list(self._abandoned)
-        self._end_at(until)
-        commands = [abandoned.ASK, *abandoned.closing(given_up)]
-        self._socket.sendall(b"".join(map(pack, commands)))
-        self._name, *_ = [abandoned.name(self._read(until)) for _ in commands]
-        self._abandoned.forget(given_up)
+        with self._abandoned.closing() as commands:
+            self._end_at(until)
+            self._socket.sendall(b"".join(map(pack, commands)))
+            self._name = abandoned.name([self._read(until) for _ in commands])
 
     def _end_at(self, until: float) -> None:
         """The kernel is told only where its timeout would be too long, and afterwards."""

@@ -13,7 +13,11 @@ REMEMBERED = 1000  # by a process
 AT_ONCE = 10  # that one call sees to
 
 
-class Strays(deque[Place]):
+Stray = tuple[Place, bytes]
+"""Where a record may be, and its version: another one is somebody's."""
+
+
+class Strays(deque[Stray]):
     """Those of a process that dies stay stored until they expire."""
 
     def __init__(self, calls: Calls) -> None:
@@ -24,13 +28,13 @@ class Strays(deque[Place]):
         """Remove them, also those whose move was made: who had the old id was not told the new."""
         for _ in range(AT_ONCE):
             try:
-                place = self.popleft()
+                stray = self.popleft()
             except IndexError:
                 return
             try:
-                yield "script", *self._calls.remove(place)
+                yield "script", *self._calls.remove(*stray)
             except BaseException as error:
-                self.append(place)
+                self.append(stray)
                 if isinstance(error, SessionStoreUnavailable):
                     return  # the next one who comes by sees to it
                 raise

@@ -40,7 +40,7 @@ async def within(until: float, awaitable: Awaitable[T]) -> T:
 class StreamLine:
     """One connection for all of an event loop."""
 
-    def __init__(self, client: Any, total: float) -> None:
+    def __init__(self, client: Any, total: float, given_up: Abandoned) -> None:
         self.client = client
         pool = client.connection_pool
         self._connection = pool.connection_class(**pool.connection_kwargs)
@@ -48,7 +48,7 @@ class StreamLine:
         self._total = total
         self._opening: asyncio.Task[_Stream] | None = None
         self._stream: _Stream | None = None
-        self._abandoned = Abandoned()
+        self._abandoned = given_up
 
     async def ask(self, command: Command, until: float, fresh: bool = False) -> Reply:
         """The reply; raises a RedisError or an OSError. See SocketLines.ask(): a connection that
@@ -91,13 +91,12 @@ class StreamLine:
         return stream
 
     async def _greet(self, stream: _Stream, until: float) -> None:
-        given_up = list(self._abandoned)
-        sent = [stream.send(each) for each in (abandoned.ASK, *abandoned.closing(given_up))]
-        said, *_ = await within(until, asyncio.gather(*sent, return_exceptions=True))
-        if stream.is_lost:
-            raise said if isinstance(said, Exception) else closed()
-        stream.name = abandoned.name(said)
-        self._abandoned.forget(given_up)
+        with self._abandoned.closing() as commands:
+            sent = [stream.send(each) for each in commands]
+            said = await within(until, asyncio.gather(*sent, return_exceptions=True))
+            if stream.is_lost:
+                raise said[0] if isinstance(said[0], Exception) else closed()
+            stream.name = abandoned.name(said)
 
     def _opened(self, task: asyncio.Task[_Stream]) -> None:
         self._opening = None

@@ -17,6 +17,7 @@ from redis.exceptions import NoScriptError, RedisClusterException
 
 from ..exceptions import SessionStoreUnavailable
 from ..patience import LEAST, Timeouts, left, lose
+from .abandoned import Abandoned
 from .clients import AsyncClients, Factory, SyncClients
 from .scripts import Script
 from .wire import Argument, Command, Reply
@@ -39,8 +40,9 @@ class Transport:
 
     def __init__(self, factory: Factory, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._sync = SyncClients(factory, timeouts.total)
-        self._async = AsyncClients(factory, timeouts.total)
+        given_up = Abandoned()
+        self._sync = SyncClients(factory, timeouts.total, given_up)
+        self._async = AsyncClients(factory, timeouts.total, given_up)
 
     def command(self, *command: Argument, gone: Reply = None, **options: Any) -> Reply:
         return self._ask(command, gone, **options)

@@ -16,6 +16,7 @@ import pytest
 from django_jam_sessions import SessionStoreUnavailable
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
+from django_jam_sessions.patience import begin, end, lose
 
 from ..conftest import Face
 from .browsers import HEAD, Crowd, Figures
@@ -223,12 +224,16 @@ def test_nobody_is_signed_out_and_nothing_lost(
 
 
 @pytest.mark.parametrize("asks_for", ["sign-in", "new id"])
+@pytest.mark.parametrize(
+    ("patience", "is_lost"),
+    [({"TOTAL_TIMEOUT": 0.5}, False), ({"RETRIES": 0}, False), ({}, True)],
+    ids=["the total", "one attempt", "what the request has left"],
+)
 def test_a_frozen_server_carries_out_no_new_id_that_nobody_is_told(
-    start: Any, call: Face, settings: Any, asks_for: str
+    start: Any, call: Face, settings: Any, asks_for: str, patience: Any, is_lost: bool
 ) -> None:
     server = start()
-    patience = {"CONNECT_TIMEOUT": 0.3, "READ_TIMEOUT": 0.3, "TOTAL_TIMEOUT": 0.5}
-    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, **patience}
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "READ_TIMEOUT": 0.3, **patience}
     # The server knows the scripts.
     store = SessionStore()
     call(store, "update", {"cart": 1})
@@ -238,8 +243,12 @@ def test_a_frozen_server_carries_out_no_new_id_that_nobody_is_told(
         call(store, "update", {OWNER: "5"})
     key = store._stored_key
     server.freeze()
+    request = begin()
+    if is_lost:
+        lose(1.9)
     with pytest.raises(SessionStoreUnavailable):
         call(store, "save" if asks_for == "sign-in" else "cycle_key")
+    end(request)
     time.sleep(0.05)
     server.thaw()
     assert call(SessionStore(key), "get", "cart") == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ from .late import (
 )
 from .relay import MOST, Relay
 from .servers import Server
+
+HOLD = """
+local ends = redis.call('TIME')[1] + 2
+while tonumber(redis.call('TIME')[1]) < ends do end
+"""
 
 
 @pytest.fixture
@@ -96,9 +102,41 @@ def test_nobody_elses_connection_is_closed(tmp_path: Path) -> None:
     with Server(tmp_path) as server, redis.Redis(port=server.port) as other:
         other.client_setname("other")
         number = b"%d" % int(str(other.client_id()))
-        (command,) = abandoned.closing([(number, b"127.0.0.1:1")])
-        assert server.call(*command) == 0
+        names = abandoned.Abandoned()
+        names.add((number, b"127.0.0.1:1"))
+        with names.closing() as (_, command):
+            assert server.call(*command) == 0
         assert other.client_getname() == "other"
+
+
+def test_a_connection_is_closed_by_one_who_comes_back_and_not_by_all() -> None:
+    names = abandoned.Abandoned()
+    names.add((b"1", b"127.0.0.1:1"))
+    with names.closing() as first, names.closing() as second:
+        assert (len(first), len(second)) == (2, 1)
+    assert not names
+
+
+def test_what_could_not_be_closed_is_left_to_the_next() -> None:
+    names = abandoned.Abandoned()
+    names.add((b"1", b"127.0.0.1:1"))
+    with pytest.raises(OSError, match="late"), names.closing():
+        raise OSError("late")
+    assert list(names) == [(b"1", b"127.0.0.1:1")]
+
+
+def test_a_server_that_a_script_holds_up_is_an_outage(call: Face, tmp_path: Path) -> None:
+    """What was given up can't be closed there before the script ends."""
+    options = ("--save", "", "--busy-reply-threshold", "10")
+    with Server(tmp_path, *options) as server:
+        module = SessionModule("redis", redis_uri=server.uri)
+        thread = threading.Thread(target=server.call, args=("EVAL", HOLD, 0))
+        thread.start()
+        time.sleep(0.1)
+        with pytest.raises(SessionStoreUnavailable, match="BUSY"):
+            call(module, "create", "5", {})
+        thread.join()
+        call(module, "create", "5", {})
 
 
 def test_no_more_names_are_kept_than_are_of_use() -> None:
