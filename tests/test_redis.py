@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import gc
 import os
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -366,6 +368,25 @@ def test_a_store_fails_once_and_then_at_once(settings: Any, call: Face) -> None:
     store._backend = None  # type: ignore[assignment]  # nobody asks it any more
     with pytest.raises(SessionStoreUnavailable):
         call(store, "load")
+
+
+def test_the_permissions_that_the_documentation_names_will_do(call: Face) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reliability.md").read_text()
+    (rules,) = re.findall(r"than it must: `(.*?)`", page, re.DOTALL)
+    with running() as uri, redis.Redis.from_url(uri) as server:
+        server.execute_command("ACL", "SETUSER", "site", "on", ">secret", *rules.split())
+        limited = uri.replace("redis://", "redis://site:secret@")
+        module = SessionModule("redis", redis_uri=limited, max_sessions_per_key=5)
+        first = call(module, "rework", call(module, "create", "5", {"a": 1}))
+        call(module, "update", first, {"a": 2})
+        ids = [call(module, "create", "5", {}) for _ in range(6)]
+        assert call(module, "count", "5") == len(call(module, "list", "5")) == 5
+        assert len(call(module, "keys")) == 1
+        call(module, "delete", ids[5])
+        call(module, "clear_others", ids[4])
+        assert call(module, "purge") == 0
+        call(module, "clear", "5")
+        assert not server.execute_command("ACL", "LOG")
 
 
 def test_a_wrong_password_is_an_outage(call: Face) -> None:
