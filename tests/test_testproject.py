@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from testproject import server
 from testproject.server import embedded_server, find_server, free_port
@@ -134,6 +135,24 @@ def test_make_demo_is_that_command(given: list[str], options: list[str]) -> None
     (line,) = [line for line in lines if "manage.py demo" in line]
     words = shlex.split(line)
     assert words[1:] == ["testproject/manage.py", "demo", "--port", "8123", *options]
+
+
+def test_a_demo_that_is_stopped_leaves_no_server(project: Path) -> None:
+    command = [sys.executable, "-u", "testproject/manage.py", "demo", "--port", str(free_port())]
+    command += ["--server", "embedded-valkey"]
+    with subprocess.Popen(
+        command, cwd=project, env=CLEAN, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        text = "".join(iter(process.stdout.readline, "Quit the server with CONTROL-C.\n"))
+        uri = re.search(r"REDIS_URI=(\S+)", text)
+        assert uri is not None, text
+        with redis.Redis.from_url(uri[1]) as client:
+            assert client.ping()
+            process.terminate()
+            process.communicate(timeout=30)
+            with pytest.raises(redis.ConnectionError):
+                client.ping()
 
 
 def test_a_demo_whose_store_is_out_says_so(project: Path) -> None:

