@@ -72,7 +72,16 @@ def unpack(target: str, directory: Path) -> None:
 
 def libfuzzer(target: str, *options: str) -> tuple[str, bool]:
     command = [sys.executable, "-m", "tests.fuzz.run", target, *options]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    # libFuzzer ends without a word to Python: what the target has made is left in here.
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**os.environ, "TMPDIR": directory},
+            check=False,
+        )
     return done.stdout + done.stderr, done.returncode == 0
 
 
