@@ -65,4 +65,4 @@ class Command(KeysCommand):
 
 
 def _minutes(moment: datetime) -> str:
-    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M")
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M %Z")

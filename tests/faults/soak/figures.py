@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 KEYS = ("one", "two")  # of the session's data, which are counted up
 GRACE = 3.0  # seconds after the server's return in which 503 is no surprise
 MOST_NOTES = 30
+TOLD_SLOWEST = 5
 SURPRISE = "503 though the server was there"
 
 
@@ -23,6 +24,7 @@ class Figures:
     surprises: int = 0  # of 503 while the server was there: another's work may stall a machine
     late_most: float = 0.0  # seconds that the machine let this process wait
     longest_away: float = 0.0  # seconds that a request took while it was not
+    slowest: list[tuple[float, str]] = field(default_factory=list)  # while the server was there
     late: float = 0.0  # seconds from the server's return to the last 503
     started: float = field(default_factory=time.monotonic)
 
@@ -42,6 +44,7 @@ class Figures:
             self.longest_away = max(self.longest_away, now - started)
         else:
             self.seconds.append(now - started)
+            self.slowest = sorted([*self.slowest, (now - started, path)])[-TOLD_SLOWEST:]
         if status == 503:
             if not away:
                 self.surprises += 1

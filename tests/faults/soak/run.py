@@ -185,6 +185,7 @@ class Soak:
             "done: %s" % done,
             "requests while the server was there: median %.0f ms, 99 %% %.0f ms, longest %.0f ms"
             % tuple(1000 * figures.quantile(share) for share in (0.5, 0.99, 1.0)),
+            "the longest: %s" % ", ".join("%.2f s %s" % each for each in reversed(figures.slowest)),
             "longest request while it was not: %.0f ms; last 503 after its return: %.0f ms"
             % (1000 * figures.longest_away, 1000 * figures.late),
             "503 while it was there: %d; this process was let wait for up to %.0f ms, load %.1f"
