@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 from ..codec import Place
@@ -11,6 +12,7 @@ from .calls import Calls
 
 REMEMBERED = 1000  # by a process
 AT_ONCE = 10  # that one call sees to
+PAUSE = 5.0  # seconds after a failure: of a cluster, one node alone may be out
 
 
 Stray = tuple[Place, bytes]
@@ -22,10 +24,13 @@ class Strays(deque[Stray]):
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(maxlen=REMEMBERED)
+        self._paused_until = 0.0
         self._calls = calls
 
     def tidy(self) -> Steps[None]:
         """Remove them, also those whose move was made: who had the old id was not told the new."""
+        if time.monotonic() < self._paused_until:
+            return
         for _ in range(AT_ONCE):
             try:
                 stray = self.popleft()
@@ -36,5 +41,6 @@ class Strays(deque[Stray]):
             except BaseException as error:
                 self.append(stray)
                 if isinstance(error, SessionStoreUnavailable):
-                    return  # the next one who comes by sees to it
+                    self._paused_until = time.monotonic() + PAUSE
+                    return  # somebody who comes by later sees to it
                 raise
