@@ -602,3 +602,11 @@ def test_the_defaults_keep_a_request_under_two_and_a_half_seconds() -> None:
     assert DEFAULTS.connect == DEFAULTS.read == 1
     assert DEFAULTS.retries == 1
     assert DEFAULTS.total < MOST
+
+
+def test_a_sentinel_that_is_not_there_is_not_asked_time_and_again(call: Face) -> None:
+    module = SessionModule("redis", redis_uri="redis+sentinel://127.0.0.1:1/x/0")
+    started = time.monotonic()
+    with pytest.raises(SessionStoreUnavailable):
+        call(module, "count", "5")
+    assert time.monotonic() - started < 1

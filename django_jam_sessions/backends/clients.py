@@ -129,7 +129,9 @@ def _sentinel(uri: str, is_async: bool, timeouts: Timeouts) -> Any:
     """``redis+sentinel://[user:password@]host[:26379],…/service[/db]``"""
     sentinels, (service, *db), options = _parts(uri, 26379)
     library: Any = redis.asyncio.sentinel if is_async else redis.sentinel
-    found = library.Sentinel(sentinels, **_options(is_async, timeouts))
+    given = _options(is_async, timeouts)
+    # Else it has its own retries for them: a Sentinel that is out is asked eleven times.
+    found = library.Sentinel(sentinels, sentinel_kwargs=given, **given)
     options.update(_options(is_async, timeouts), db=int(db[0]) if db else 0)
     return found.master_for(service, **options)
 
