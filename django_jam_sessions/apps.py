@@ -10,7 +10,8 @@ class JamSessionsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import receivers
-        from .checks import check_deployment, check_settings
+        from .checks import check_settings
+        from .deployment_checks import check_deployment
 
         checks.register(check_settings)
         checks.register(check_deployment, checks.Tags.security, deploy=True)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
-from django.core.checks import CheckMessage, Error, Info
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
 from . import backends
 from .conf import NAMES, conf
 from .patience import timeouts
 from .policy import END_OLDEST, check_limit_policy, check_ttl
-from .receivers import ENGINE
+from .receivers import ENGINE, has_middleware
 from .sealing import parse_secrets
 from .serialization import refuse_pickle
+
+DJANGOS_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -39,7 +39,9 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         types = ", ".join(repr(kind) for kind in backends.TYPES)
         message = "JAM_SESSIONS['SESSIONS_TYPE'] must be one of %s." % types
         return [*found, Error(message, id="jam_sessions.E002")]
+    found += _two_middlewares()
     found += _unknown_keys(given)
+    found += _unused_keys(given)
     for check_id, check in _CHECKS.items():
         try:
             check(given)
@@ -59,6 +61,48 @@ def _unknown_keys(given: dict[str, Any]) -> Iterator[CheckMessage]:
         )
 
 
+_KEYS_OF = {
+    "redis": {
+        "REDIS_URI",
+        "SESSIONS_PATH",
+        "CONNECT_TIMEOUT",
+        "READ_TIMEOUT",
+        "TOTAL_TIMEOUT",
+        "RETRIES",
+    },
+    "json": {"JSON_PATH", "JSON_FSYNC"},
+    "custom": {"CUSTOM_MODULE"},
+}
+
+
+def _unused_keys(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    kind = conf.sessions_type
+    if kind == "custom":
+        return  # its class may be given any of them
+    unused = [(name, of) for of in _KEYS_OF if of != kind for name in _KEYS_OF[of] & set(given)]
+    for name, of in sorted(unused):
+        yield checks.Warning(
+            "JAM_SESSIONS[%r] is not used: SESSIONS_TYPE is %r." % (name, kind),
+            hint="It is for SESSIONS_TYPE %r." % of,
+            id="jam_sessions.W006",
+        )
+    if given.get("SESSION_AES_SECRET") is not None and given.get("IS_SESSION_CRYPT") is not True:
+        yield checks.Warning(
+            "JAM_SESSIONS['SESSION_AES_SECRET'] is not used: IS_SESSION_CRYPT is not True.",
+            hint="Sessions are stored as they are.",
+            id="jam_sessions.W006",
+        )
+
+
+def _two_middlewares() -> Iterator[CheckMessage]:
+    if DJANGOS_MIDDLEWARE in settings.MIDDLEWARE and has_middleware():
+        yield checks.Warning(
+            "MIDDLEWARE has Django's SessionMiddleware and this one.",
+            hint="Take out %r: each sets the session anew." % DJANGOS_MIDDLEWARE,
+            id="jam_sessions.W007",
+        )
+
+
 def _check_redis(given: dict[str, Any]) -> None:
     if conf.sessions_type == "redis":
         arguments = conf.module_arguments()
@@ -67,9 +111,10 @@ def _check_redis(given: dict[str, Any]) -> None:
 
 
 def _check_secret(given: dict[str, Any]) -> None:
+    is_session_crypt = conf.is_session_crypt
     if given.get("SESSION_AES_SECRET") is not None:
         parse_secrets(given["SESSION_AES_SECRET"])
-    elif given.get("IS_SESSION_CRYPT"):
+    elif is_session_crypt:
         conf.secrets()
 
 
@@ -163,89 +208,3 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "jam_sessions.E018": _check_json_fsync,
     "jam_sessions.E019": _check_serializer,
 }
-
-
-def check_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
-    """What Django's own security checks don't say."""
-    try:
-        given = conf.given
-    except ImproperlyConfigured:
-        return  # check_settings() says so
-    if not _django_looks() and (names := _flags_off()):
-        yield checks.Warning(
-            "%s: not True." % ", ".join(names),
-            hint="The session cookie can be read on the way, or by scripts.",
-            id="jam_sessions.W005",
-        )
-    if settings.SESSION_COOKIE_SAMESITE not in ("Lax", "Strict"):
-        yield checks.Warning(
-            "SESSION_COOKIE_SAMESITE is neither 'Lax' nor 'Strict'.",
-            hint="Other sites' pages can make requests that carry the session.",
-            id="jam_sessions.W002",
-        )
-    if settings.SESSION_COOKIE_DOMAIN:
-        yield checks.Warning(
-            "SESSION_COOKIE_DOMAIN is set: every subdomain gets, and may set, the session cookie.",
-            hint="Leave it out, and name the cookie with the prefix __Host-.",
-            id="jam_sessions.W003",
-        )
-    if conf.sessions_type == "json" and (why := _several_hosts()):
-        yield checks.Warning(
-            "The json backend keeps sessions on one host, and %s." % why,
-            hint="Where more than one host serves the site, use the redis backend.",
-            id="jam_sessions.W004",
-        )
-    if not given.get("IS_SESSION_CRYPT"):
-        yield Info(
-            "IS_SESSION_CRYPT is off: who reads the store reads the sessions' data.",
-            hint="Switching it on, or off again, ends every session that exists.",
-            id="jam_sessions.I001",
-        )
-    if given.get("ABSOLUTE_TTL") is None and given.get("REAUTHENTICATE") is None:
-        yield Info(
-            "ABSOLUTE_TTL and REAUTHENTICATE are not set: who steals a session may keep it in use, "
-            "and end its owner's others.",
-            hint="ABSOLUTE_TTL ends a session so many seconds after its sign-in, however much it "
-            "is used. REAUTHENTICATE asks for the password again before other sessions are ended.",
-            id="jam_sessions.I002",
-        )
-
-
-def _django_looks() -> bool:
-    """Whether Django's own checks of the session cookie look at it: they know its own parts."""
-    return (
-        "django.contrib.sessions" in settings.INSTALLED_APPS
-        or "django.contrib.sessions.middleware.SessionMiddleware" in settings.MIDDLEWARE
-    )
-
-
-def _flags_off() -> list[str]:
-    names = ("SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
-    return [name for name in names if getattr(settings, name) is not True]
-
-
-def _several_hosts() -> str | None:
-    """Why it looks as if the site ran on more than one host."""
-    for variable in ("KUBERNETES_SERVICE_HOST", "DYNO", "FLY_APP_NAME", "K_SERVICE"):
-        if variable in os.environ:
-            return "%s is in the environment" % variable
-    for alias, database in settings.DATABASES.items():
-        host = str(database.get("HOST") or "")
-        if not (host.startswith("/") or host in _HERE):
-            return "the database %r is on another host" % alias
-    for alias, cache in settings.CACHES.items():
-        locations = cache.get("LOCATION") or ()
-        for location in locations if isinstance(locations, list | tuple) else [locations]:
-            if _is_elsewhere(str(location)):
-                return "the cache %r is on another host" % alias
-    return None
-
-
-def _is_elsewhere(uri: str) -> bool:
-    try:
-        return "://" in uri and (urlsplit(uri).hostname or "") not in _HERE
-    except ValueError:  # no URI after all
-        return False
-
-
-_HERE = ("", "localhost", "127.0.0.1", "::1")

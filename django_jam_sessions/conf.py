@@ -91,6 +91,10 @@ class Conf:
         return check_max_sessions(self._callable("MAX_SESSIONS_PER_KEY") if is_path else value)
 
     @property
+    def is_session_crypt(self) -> bool:
+        return self._flag("IS_SESSION_CRYPT", default=False)
+
+    @property
     def json_fsync(self) -> bool:
         """Whether the JSON backend's writes survive a power loss."""
         return self._flag("JSON_FSYNC", default=False)
@@ -152,8 +156,11 @@ class Conf:
             given["id_factory"] = self.id_factory
         if "max_sessions_per_key" in given:
             given["max_sessions_per_key"] = self.max_sessions_per_key
-        if isinstance(given.get("redis_uri"), str) and "://" not in given["redis_uri"]:
+        uri = given.get("redis_uri")
+        if isinstance(uri, str) and all(part.isidentifier() for part in uri.split(".")):
             given["redis_uri"] = self._callable("REDIS_URI")
+        if "is_session_crypt" in given:
+            given["is_session_crypt"] = self.is_session_crypt
         return given
 
     def custom_options(self) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from django.core import checks
 from django.core.checks.security import sessions as django_checks
 
 from django_jam_sessions.backends.directory import directory_problem
-from django_jam_sessions.checks import check_deployment, check_settings
+from django_jam_sessions.checks import DJANGOS_MIDDLEWARE, check_settings
 from django_jam_sessions.conf import NAMES
+from django_jam_sessions.deployment_checks import check_deployment
 
 SETTINGS = Path(__file__).parent.parent / "docs" / "settings.md"
 
@@ -49,7 +50,13 @@ class NoBackend:
         ({"SESSIONS_TYPE": "redis", "REDIS_URI": "redis://x?no=1"}, "E003", None),
         ({"SESSIONS_TYPE": "redis", "REDIS_URI": "no.such.path"}, "E003", "REDIS_URI"),
         ({"SESSIONS_TYPE": "redis", "SESSIONS_PATH": "a b"}, "E003", "sessions_path"),
-        ({"SESSION_AES_SECRET": b"short"}, "E004", "32 bytes"),
+        ({"IS_SESSION_CRYPT": True, "SESSION_AES_SECRET": b"short"}, "E004", "32 bytes"),
+        ({"IS_SESSION_CRYPT": "false"}, "E004", "must be a bool"),
+        ({"SESSION_AES_SECRET": "s" * 43}, "W006", "IS_SESSION_CRYPT is not True"),
+        ({"REDIS_URI": "redis://x"}, "W006", "SESSIONS_TYPE is 'json'"),
+        ({"SESSIONS_TYPE": "redis", "REDIS_URI": ""}, "E003", "begins with one of redis://"),
+        ({"SESSIONS_TYPE": "redis", "REDIS_URI": "127.0.0.1:6379"}, "E003", "begins with one of"),
+        ({"SESSIONS_TYPE": "redis", "JSON_PATH": "/x"}, "W006", "SESSIONS_TYPE is 'redis'"),
         ({"IS_SESSION_CRYPT": True, "SESSION_AES_SECRET": "no base64!"}, "E004", "base64"),
         ({"JSON_PATH": "/dev/null/sessions"}, "E005", "/dev/null is not writable"),
         ({"JSON_PATH": __file__}, "E005", "not a directory"),
@@ -70,11 +77,15 @@ class NoBackend:
         ({"SESSION_KEY": "django.VERSION"}, "E008", "can't be called"),
         ({"SESSION_TTL": -1}, "E009", "above 0"),
         ({"SESSION_TTL": float("inf")}, "E009", "above 0"),
-        ({"CONNECT_TIMEOUT": 0}, "E017", "connect_timeout must be a number of seconds above 0"),
-        ({"READ_TIMEOUT": "1"}, "E017", "read_timeout"),
-        ({"TOTAL_TIMEOUT": float("inf")}, "E017", "total_timeout"),
-        ({"RETRIES": 2}, "E017", "retries must be 0 or 1"),
-        ({"RETRIES": True}, "E017", "retries"),
+        (
+            {"SESSIONS_TYPE": "redis", "CONNECT_TIMEOUT": 0},
+            "E017",
+            "connect_timeout must be a number of seconds above 0",
+        ),
+        ({"SESSIONS_TYPE": "redis", "READ_TIMEOUT": "1"}, "E017", "read_timeout"),
+        ({"SESSIONS_TYPE": "redis", "TOTAL_TIMEOUT": float("inf")}, "E017", "total_timeout"),
+        ({"SESSIONS_TYPE": "redis", "RETRIES": 2}, "E017", "retries must be 0 or 1"),
+        ({"SESSIONS_TYPE": "redis", "RETRIES": True}, "E017", "retries"),
         ({"REAUTHENTICATE": 0}, "E013", "above 0"),
         ({"REAUTHENTICATE": "300"}, "E013", "REAUTHENTICATE must be a number"),
         ({"TOUCH_INTERVAL": "often"}, "E010", "above 0"),
@@ -170,6 +181,13 @@ def test_a_directory_of_others_is_refused(tmp_path: Path) -> None:
         assert "another user (uid 4321)" in str(directory_problem(tmp_path / "other"))
 
 
+def test_two_session_middlewares_are_a_warning(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, DJANGOS_MIDDLEWARE]
+    assert ids(check_settings()) == ["jam_sessions.W007"]
+    settings.MIDDLEWARE = [DJANGOS_MIDDLEWARE]
+    assert check_settings() == []
+
+
 # check --deploy
 
 TOLD_NOTHING = {"IS_SESSION_CRYPT": True, "ABSOLUTE_TTL": 86400, "REAUTHENTICATE": 900}
@@ -204,7 +222,7 @@ def test_a_cookie_that_can_be_read_is_a_warning_where_django_does_not_look(
     assert ids(django_checks.check_session_cookie_secure(None)) == ["security.W010"]
     assert ids(check_deployment()) == []
     apps = [app for app in deployed.INSTALLED_APPS if app != "django.contrib.sessions"]
-    monkeypatch.setattr("django_jam_sessions.checks.settings.INSTALLED_APPS", apps)
+    monkeypatch.setattr("django_jam_sessions.deployment_checks.settings.INSTALLED_APPS", apps)
     assert django_checks.check_session_cookie_secure(None) == []
     (warning,) = check_deployment()
     assert warning.id == "jam_sessions.W005"
@@ -271,10 +289,11 @@ def test_what_is_wrong_anyway_is_said_once(deployed: Any) -> None:
 
 def test_every_setting_and_check_is_documented() -> None:
     text = SETTINGS.read_text()
-    sources = (Path(__file__).parent.parent / "django_jam_sessions" / "checks.py").read_text()
+    package = Path(__file__).parent.parent / "django_jam_sessions"
+    sources = "".join(path.read_text() for path in package.glob("*checks.py"))
     for name in NAMES:
         assert "`%s`" % name in text, name
     found = set(re.findall(r"\"jam_sessions\.([EWI]\d+)\"", sources))
-    assert len(found) == 26
+    assert len(found) == 28
     for check_id in found:
         assert check_id in text

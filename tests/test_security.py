@@ -15,8 +15,9 @@ from django.core.checks.security import sessions as django_checks
 from django.test import Client
 
 from django_jam_sessions import codec, sessions
-from django_jam_sessions.checks import check_deployment, check_settings
+from django_jam_sessions.checks import check_settings
 from django_jam_sessions.configured import configured
+from django_jam_sessions.deployment_checks import check_deployment
 from django_jam_sessions.engine import SessionStore
 from django_jam_sessions.steps import run
 
