@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from django_jam_sessions import sessions
-from django_jam_sessions.checks import check_settings
+from django_jam_sessions.checks import DJANGOS_MIDDLEWARE, check_settings
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -49,7 +49,7 @@ def test_the_two_commands_are_the_makefiles() -> None:
 def test_the_settings_are_valid(settings: Any, redis_uri: str, prefix: str) -> None:
     installation, _, backend = snippets("python")
     for snippet in (installation, backend):
-        scope: dict[str, Any] = {"INSTALLED_APPS": [], "MIDDLEWARE": ["", ""]}
+        scope: dict[str, Any] = {"INSTALLED_APPS": [], "MIDDLEWARE": ["", DJANGOS_MIDDLEWARE]}
         exec(snippet, scope)
         settings.JAM_SESSIONS = scope["JAM_SESSIONS"]
         assert check_settings() == []
