@@ -20,8 +20,10 @@ class EngineIds(SessionBase):
 
     _stored: Stored | None = None  # as it was loaded, or last written by this store
     _owner_stored: str | None = None
+    _user_stored: object = None  # who is signed in there: the owner, where no setting differs
     _allocated: tuple[str, Issued] | None = None  # an owner, and the id for it
     _has_new_key = False  # one that this store made
+    has_moved = False  # what the request's id named has another id now
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
@@ -32,10 +34,9 @@ class EngineIds(SessionBase):
 
     def _get_session_key(self) -> str | None:
         data = self.__dict__.get("_session_cache")
-        owner = None if data is None else self._owner(data)
-        if owner is None or not self._is_new(owner):
+        if data is None or not self._moves(data):
             return self._stored_key
-        return self._allocate(owner).id
+        return self._allocate(str(self._owner(data))).id
 
     def _set_session_key(self, value: str | None) -> None:
         """What can be no id, by Django's rule, is None."""
@@ -60,6 +61,15 @@ class EngineIds(SessionBase):
         place = place_of(self._stored_key)
         return place is None or place.locator not in self._operations.cipher.locators(owner)
 
+    def _moves(self, data: dict[str, Any]) -> bool:
+        """Whether what is stored next must have a new id: its owner is new, or who is signed in."""
+        owner = self._owner(data)
+        return owner is not None and (self._is_new(owner) or self._is_sign_in(data))
+
+    def _is_sign_in(self, data: dict[str, Any]) -> bool:
+        user = data.get(AUTH_USER_ID)
+        return self._stored is not None and user is not None and user != self._user_stored
+
     def _issue(self, owner: str | None) -> Issued:
         return self._operations.issue(owner, ENGINE, self._settings.id_factory)
 
@@ -68,6 +78,11 @@ class EngineIds(SessionBase):
         function = self._settings.session_key
         owner = data.get(AUTH_USER_ID) if function is None else function(data)
         return None if owner is None or owner == "" else str(owner)
+
+    @property
+    def stored_id(self) -> str | None:
+        """The id that the session has until it is saved: ``session_key`` may be another already."""
+        return self._stored_key
 
     @property
     def owner(self) -> str | None:
@@ -79,9 +94,8 @@ class EngineIds(SessionBase):
     def is_to_cycle(self) -> bool:
         """Whether a user who has proven who they are would go on under the key they came with."""
         data = self.__dict__.get("_session_cache") or {}
-        owner = self._owner(data)
-        is_known = self._stored is not None and owner is not None
-        return is_known and not (self._has_new_key or self._is_new(str(owner)))
+        is_known = self._stored is not None and self._owner(data) is not None
+        return is_known and not (self._has_new_key or self._moves(data))
 
     @property
     def handle(self) -> str | None:
@@ -94,8 +108,9 @@ class EngineIds(SessionBase):
         """What may be shown of the stored session, None where none was loaded."""
         return None if self._stored is None else self._operations.info(self._stored)
 
-    def _next_id(self, stored: Stored, owner: str | None) -> Issued:
-        if owner is not None and self._is_new(owner):
+    def _next_id(self, stored: Stored, data: dict[str, Any]) -> Issued:
+        owner = self._owner(data)
+        if owner is not None and self._moves(data):
             return self._allocate(owner)
         if owner is None and self._operations.is_anonymous(stored):
             return issue(stored.place.locator, ENGINE, self._settings.id_factory)
@@ -103,14 +118,18 @@ class EngineIds(SessionBase):
 
     # What is stored
 
-    def _remember(self, stored: Stored, owner: str | None) -> None:
-        self._stored = stored
-        self._owner_stored = owner
+    def _remember(self, stored: Stored, data: dict[str, Any]) -> None:
+        self._based_on(stored, data)
         self._allocated = None
         self._stored_key = stored.id
 
+    def _based_on(self, stored: Stored, data: dict[str, Any]) -> None:
+        self._stored = stored
+        self._owner_stored = self._owner(data)
+        self._user_stored = data.get(AUTH_USER_ID)
+
     def _forget(self) -> None:
-        self._stored = self._owner_stored = self._allocated = None
+        self._stored = self._owner_stored = self._user_stored = self._allocated = None
 
     def _loads(self, stored: Stored) -> dict[str, Any] | None:
         return self._operations.read(stored, self.serializer().loads)

@@ -7,10 +7,8 @@ device says nothing of who sits before another.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
@@ -21,10 +19,9 @@ from .conf import conf
 CONFIRMED_AT = "_jam_sessions_confirmed_at"  # seconds of the Unix epoch
 
 
-def user_signed_in(request: HttpRequest | None, **kwargs: Any) -> None:
-    """Receives ``user_logged_in``, which is also sent where tokens are given and no session is."""
-    session = getattr(request, "session", None)
-    if conf.reauthenticate is not None and session is not None and AUTH_USER_ID in session:
+def note_sign_in(session: SessionBase) -> None:
+    """The session's user has just signed in."""
+    if conf.reauthenticate is not None:
         session[CONFIRMED_AT] = _now()
 
 
@@ -34,7 +31,8 @@ async def is_recent(session: SessionBase) -> bool:
     if seconds is None:
         return True
     confirmed_at = await session.aget(CONFIRMED_AT)
-    return isinstance(confirmed_at, int) and _now() - confirmed_at < seconds
+    # Of hosts whose clocks differ one may have noted a time to come.
+    return isinstance(confirmed_at, int) and abs(_now() - confirmed_at) < seconds
 
 
 @sensitive_variables("password")

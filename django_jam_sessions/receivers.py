@@ -17,12 +17,13 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
 from .conf import conf
 from .configured import sessions
 from .current import current_request
 from .exceptions import JamSessionsError, SessionNotFoundError
-from .reauthentication import user_signed_in
+from .reauthentication import note_sign_in
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,7 @@ def connect() -> None:
     for model in _and_subclasses(get_user_model()):
         post_delete.connect(_user_deleted, sender=model, dispatch_uid="jam_sessions_deleted")
         post_save.connect(_user_saved, sender=model, dispatch_uid="jam_sessions_saved")
-    user_logged_in.connect(user_signed_in, dispatch_uid="jam_sessions_signed_in")
-    user_logged_in.connect(_user_signed_in_again, dispatch_uid="jam_sessions_signed_in_again")
+    user_logged_in.connect(_user_signed_in, dispatch_uid="jam_sessions_signed_in")
 
 
 def _and_subclasses(model: type[Any]) -> Iterator[type[Any]]:
@@ -50,16 +50,29 @@ def key_of(user: AbstractBaseUser) -> str:
     return key
 
 
+def has_middleware() -> bool:
+    """Whether the site has ours. Without it nobody knows whose request sets a password, and so
+    which session is to stay; the others end with the password's hash, as Django has it."""
+    from .middleware import SessionMiddleware  # apps must be loaded for it
+
+    found = (import_string(path) for path in settings.MIDDLEWARE)
+    return any(isinstance(each, type) and issubclass(each, SessionMiddleware) for each in found)
+
+
 def keys_are_users() -> bool:
     return settings.SESSION_ENGINE == ENGINE and conf.session_key is None
 
 
-def _user_signed_in_again(
-    request: HttpRequest | None, user: AbstractBaseUser, **kwargs: Any
-) -> None:
-    """login() gives a new id to everybody but who is signed in already."""
+def _user_signed_in(request: HttpRequest | None, user: AbstractBaseUser, **kwargs: Any) -> None:
+    """This is sent where tokens are given too: to nobody's session, or to one of somebody else.
+
+    login() gives a new id to everybody but who is signed in already.
+    """
     session: Any = getattr(request, "session", None)
-    if getattr(session, "is_to_cycle", False) and session.get(AUTH_USER_ID) == key_of(user):
+    if session is None or session.get(AUTH_USER_ID) != key_of(user):
+        return
+    note_sign_in(session)
+    if getattr(session, "is_to_cycle", False):
         try:
             session.cycle_key()
         except SessionInterrupted:  # ended meanwhile; but they have just signed in
@@ -78,7 +91,11 @@ def _user_saved(
     if not instance.is_active:
         _end_after_commit(instance, using)
     # Set until save() is through: where a password is stored anew for another hasher, it is not.
-    elif vars(instance).get("_password") is not None and conf.end_others_on_password_change:
+    elif (
+        vars(instance).get("_password") is not None
+        and conf.end_others_on_password_change
+        and has_middleware()
+    ):
         _end_after_commit(instance, using, keeps_current=True)
 
 
@@ -106,4 +123,4 @@ def _end(key: str, keeps_current: bool) -> None:
 def _current_id(key: str) -> str | None:
     """The id of the session of the request that this is part of, where it is the key's."""
     session: Any = getattr(current_request.get(), "session", None)
-    return session.session_key if getattr(session, "owner", None) == key else None
+    return session.stored_id if getattr(session, "owner", None) == key else None

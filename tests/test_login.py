@@ -24,6 +24,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import isolate_apps
 
 from django_jam_sessions import receivers, sessions
+from django_jam_sessions.current import current_request
 from django_jam_sessions.engine import SessionStore
 
 pytestmark = [pytest.mark.usefixtures("jam_settings"), pytest.mark.django_db]
@@ -420,3 +421,41 @@ def signed_in_key(owner: str) -> str:
     key: str | None = store.session_key
     assert key is not None
     return key
+
+
+def test_an_own_password_saved_during_an_impersonation_ends_not_the_session(
+    ada: User, grace: User
+) -> None:
+    """It is still ada's until it is saved."""
+    request = request_with(signed_in(ada))
+    request.session[SESSION_KEY] = str(grace.pk)
+    token = current_request.set(request)
+    try:
+        receivers._end(str(ada.pk), keeps_current=True)
+    finally:
+        current_request.reset(token)
+    assert user_of(finished_key(request)) == str(grace.pk)
+
+
+def test_behind_djangos_middleware_a_new_password_keeps_the_session_that_set_it(
+    ada: User, settings: Any
+) -> None:
+    """Whose request it is nobody knows there."""
+    settings.MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware"
+        if path == "django_jam_sessions.middleware.SessionMiddleware"
+        else path
+        for path in settings.MIDDLEWARE
+    ]
+    here, there = signed_in(ada), signed_in(ada)
+    request = request_with(here)
+    request.user = ada
+    ada.set_password("new")
+    ada.save()
+    update_session_auth_hash(request, ada)
+    key = finished_key(request)
+    for cookie, name in ((key, "ada"), (here, None), (there, None)):
+        client = Client()
+        client.cookies[COOKIE] = cookie
+        text = client.get("/").content.decode()
+        assert ("Signed in as ada" in text) == (name == "ada")

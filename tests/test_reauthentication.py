@@ -200,3 +200,22 @@ def test_a_sign_in_without_a_session_is_left_alone(
 ) -> None:
     user_logged_in.send(sender=type(ada), request=request_, user=ada)
     assert sessions.sync.count(str(ada.pk)) == 0
+
+
+def test_a_token_for_another_user_confirms_nothing(pair: tuple[Browser, Browser], ada: Any) -> None:
+    """Who has taken somebody's cookie may have an account, and ask for a token of its own."""
+    here, _ = pair
+    thief = get_user_model().objects.create_user("mallory", password=PASSWORD)
+    request = RequestFactory().get("/")
+    request.session = SessionStore(here.session_id)
+    user_logged_in.send(sender=type(thief), request=request, user=thief)
+    assert not request.session.modified
+    user_logged_in.send(sender=type(ada), request=request, user=ada)
+    assert request.session.modified
+
+
+def test_a_time_to_come_confirms_nothing(pair: tuple[Browser, Browser], clock: Any) -> None:
+    """The clock was set back since."""
+    _, there = pair
+    clock(-SECONDS - 2)
+    assert there.post(LIST + "end-others/").status_code == 200
