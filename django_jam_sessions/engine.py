@@ -101,6 +101,15 @@ class SessionStore(EngineSteps):
         """See touch()."""
         return await self._arun(self._touch())
 
+    async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
+        """Tasks of one request may ask at once: all work on what the first of them has loaded."""
+        self.accessed = True
+        data: dict[str, Any] | None = self.__dict__.get("_session_cache")
+        if data is None:
+            is_none = no_load or self._stored_key is None
+            data = self.__dict__.setdefault("_session_cache", {} if is_none else await self.aload())
+        return data
+
     @classmethod
     async def aclear_expired(cls) -> None:
         await configured.current().purge()
@@ -114,12 +123,12 @@ class SessionStore(EngineSteps):
     def flush(self) -> None:
         super().flush()
         self._forget()
-        self.flushed = True
+        self.flushed, self.has_moved = True, False
 
     async def aflush(self) -> None:
         await super().aflush()
         self._forget()
-        self.flushed = True
+        self.flushed, self.has_moved = True, False
 
     def _run(self, steps: Steps[T]) -> T:
         if self.failure is not None:

@@ -39,11 +39,13 @@ class EngineSteps(EngineIds):
     def _load(self) -> Steps[dict[str, Any]]:
         stored = yield from self._operations.load(self._stored_key, ENGINE)
         data = None if stored is None else self._loads(stored)
+        if "_session_cache" in self.__dict__:  # what was changed there came from what was there
+            return data or {}
         if stored is None or data is None:
             self._stored_key = None
             self._forget()
             return {}
-        self._remember(stored, self._owner(data))
+        self._remember(stored, data)
         return data
 
     def _data(self) -> Steps[dict[str, Any]]:
@@ -51,7 +53,8 @@ class EngineSteps(EngineIds):
         self.accessed = True
         data: dict[str, Any] | None = self.__dict__.get("_session_cache")
         if data is None:
-            data = self._session_cache = yield from self._load()
+            loaded = yield from self._load()
+            data = self.__dict__.setdefault("_session_cache", loaded)
         return data
 
     def _exists(self, session_key: str | None) -> Steps[bool]:
@@ -70,7 +73,7 @@ class EngineSteps(EngineIds):
             meta = Meta(owner, self._client())
             stored = yield from self._operations.create(issued, meta, body, ttl)
         yield from signals.created(owner, stored.place)
-        self._remember(stored, owner)
+        self._remember(stored, data)
         self._has_new_key = True
         self._replaces = False
         self.modified = True
@@ -90,7 +93,7 @@ class EngineSteps(EngineIds):
         if self._stored_key is None:
             yield from self._create()
         elif not (yield from self._write(data, cycle=True)):
-            if self._owner_stored is not None:
+            if self._owner_stored is not None or self._user_stored is not None:
                 raise SessionInterrupted("The session was ended before it got its new key.")
             yield from self._create()
         self.modified = True
@@ -104,11 +107,10 @@ class EngineSteps(EngineIds):
             if now_stored is None:
                 break
             if done:
-                owner = self._owner(data)
                 if now_stored.place is not stored.place:
-                    self._has_new_key = True
-                    yield from self._tell(stored, now_stored, owner)
-                self._remember(now_stored, owner)
+                    self._has_new_key = self.has_moved = True
+                    yield from self._tell(stored, now_stored, self._owner(data))
+                self._remember(now_stored, data)
                 self._replaces = False
                 return True
             if deadline is None:
@@ -131,14 +133,20 @@ class EngineSteps(EngineIds):
     ) -> Steps[tuple[bool, Stored | None]]:
         """Whether it was written, and what is stored now."""
         body, ttl, owner = self._body(data, stored), self._ttl(data), self._owner(data)
-        is_sign_in = owner is not None and self._is_new(owner)
-        if cycle or is_sign_in:
-            issued = self._next_id(stored, owner)
-            client = None if is_sign_in else self._operations.meta(stored).client
+        moves = self._moves(data)
+        if cycle or moves:
+            issued = self._next_id(stored, data)
+            client = None if moves else self._operations.meta(stored).client
             client = client or self._client()
             return (
                 yield from self._operations.move(
-                    stored, issued, Meta(owner, client), body, ttl, is_sign_in=is_sign_in
+                    stored,
+                    issued,
+                    Meta(owner, client),
+                    body,
+                    ttl,
+                    is_new=moves and self._operations.meta(stored).session_key != owner,
+                    is_sign_in=moves and self._is_sign_in(data),
                 )
             )
         meta = None
@@ -174,9 +182,8 @@ class EngineSteps(EngineIds):
         ttl = self._ttl(data) if is_sliding else expires - now if expires else None
         meta = self._new_meta(stored)
         done, now_stored = yield from self._operations.touch(stored, ttl, meta)
-        if done and now_stored is not None:
-            seen = now_stored.record._replace(last_seen=now)
-            self._stored = now_stored._replace(record=seen)
+        if done:
+            self._stored = now_stored
         return done and is_sliding
 
     def _tell(self, old: Stored, new: Stored, owner: str | None) -> Steps[None]:
@@ -193,8 +200,7 @@ class EngineSteps(EngineIds):
         """Learn what is stored where the data was set without a look at it: it is replaced."""
         stored = yield from self._operations.load(self._stored_key, ENGINE)
         if stored is not None:
-            self._stored = stored
-            self._owner_stored = self._operations.meta(stored).session_key
+            self._based_on(stored, self._loads(stored) or {})
             self._replaces = True
         return stored
 
@@ -212,7 +218,7 @@ class EngineSteps(EngineIds):
         theirs = self._loads(now_stored)
         if theirs is None:
             return None
-        self._stored, self._owner_stored = now_stored, self._owner(theirs)
+        self._based_on(now_stored, theirs)
         if self._replaces:
             return mine
         return merge(self._loads(stored) or {}, mine, theirs, self._dumps)

@@ -1,9 +1,10 @@
 """Django's SessionMiddleware, native under ASGI: no thread, the session's I/O is on the event loop.
 
-Its rules are Django's own, but for two. The cookie is deleted only where this request flushed the
+Its rules are Django's own, but for three. The cookie is deleted only where this request flushed the
 session. That an id was not found proves nothing: a request that still carries the id from before a
-login must not erase the cookie that the login has set. And where the store fails the answer is 503,
-wherever in the site the failure was met, unless somebody there made an answer of it.
+login must not erase the cookie that the login has set. Where the store fails the answer is 503,
+wherever in the site the failure was met, unless somebody there made an answer of it. And a new id
+is told with every answer, also with an error's, for the old one is dead.
 """
 
 from __future__ import annotations
@@ -101,6 +102,14 @@ class SessionMiddleware(DjangoSessionMiddleware):
         session = getattr(request, "session", None)
         if session is None:
             return response
+        try:
+            return _told(self._kept(request, response, session), session)
+        except Exception as error:
+            if not _is_to_be_told(session, error):
+                raise
+            return _told(response_for_exception(request, error), session)
+
+    def _kept(self, request: HttpRequest, response: HttpResponse, session: Any) -> HttpResponse:
         known = getattr(session, "failure", None)
         try:
             try:
@@ -127,6 +136,17 @@ class SessionMiddleware(DjangoSessionMiddleware):
         session = getattr(request, "session", None)
         if session is None:
             return response
+        try:
+            return _told(await self._akept(request, response, session), session)
+        except Exception as error:
+            if not _is_to_be_told(session, error):
+                raise
+            page = sync_to_async(response_for_exception, thread_sensitive=False)
+            return _told(await page(request, error), session)
+
+    async def _akept(
+        self, request: HttpRequest, response: HttpResponse, session: Any
+    ) -> HttpResponse:
         known = getattr(session, "failure", None)
         try:
             try:
@@ -191,6 +211,23 @@ def _unkept(
     return _vary(response, True)
 
 
+def _is_to_be_told(session: SessionBase, error: Exception) -> bool:
+    """Whether Django's page for the error must have a cookie: not where the session was ended."""
+    has_moved = getattr(session, "has_moved", False)
+    return has_moved and not isinstance(error, SessionInterrupted)
+
+
+def _told(response: HttpResponse, session: Any) -> HttpResponse:
+    """The answer, whatever it is, of a request that gave the session a new id: the one that the
+    client came with is dead, so without the new one they would be signed out."""
+    has_moved = getattr(session, "has_moved", False)
+    if has_moved and settings.SESSION_COOKIE_NAME not in response.cookies:
+        at_browser_close = session.get_expire_at_browser_close()  # the data is there: no I/O
+        max_age = None if at_browser_close else session.get_expiry_age()
+        _set_cookie(response, session, max_age)
+    return response
+
+
 def _is_saved_anyway(session: SessionBase) -> bool:
     return settings.SESSION_SAVE_EVERY_REQUEST and not session.modified and not session.is_empty()
 
@@ -228,7 +265,7 @@ async def _save(session: SessionBase) -> None:
 def _set_cookie(response: HttpResponse, session: SessionBase, max_age: int | None) -> None:
     response.set_cookie(
         settings.SESSION_COOKIE_NAME,
-        session.session_key or "",
+        getattr(session, "stored_id", session.session_key) or "",
         max_age=max_age,
         expires=None if max_age is None else http_date(time.time() + max_age),
         domain=settings.SESSION_COOKIE_DOMAIN,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 
 from django_jam_sessions import SessionStoreUnavailable, queues, sessions
 from django_jam_sessions.codec import place_of
@@ -297,3 +300,84 @@ def test_what_writes_nothing_new_lives_as_long_as_if_it_did(clock: Any, change: 
     again.load()
     assert again._stored is not None
     assert 990_000 < again._stored.record.expires - configured.current().backend.now() <= 1_000_000
+
+
+def test_tasks_that_come_at_once_work_on_the_same_data() -> None:
+    key = stored(n=1)
+    store = SessionStore(key)
+
+    async def work() -> None:
+        await asyncio.gather(store.aset("a", 1), store.aget("n"), store.aset("b", 2))
+        await store.asave()
+
+    asyncio.run(work())
+    assert dict(SessionStore(key).items()) == {"n": 1, "a": 1, "b": 2}
+
+
+def test_a_second_look_at_the_store_takes_nothing_of_what_others_wrote() -> None:
+    key = stored(n=1)
+    mine, theirs = SessionStore(key), SessionStore(key)
+    mine["a"] = 1
+    theirs["b"] = 2
+    theirs.save()
+    assert mine.load() == {"n": 1, "b": 2}
+    mine.save()
+    assert dict(SessionStore(key).items()) == {"n": 1, "a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("change", ["save", "cycle_key"])
+def test_a_second_look_at_the_store_brings_no_ended_session_back(change: str) -> None:
+    store = SessionStore(stored(_auth_user_id="5"))
+    store["a"] = 1
+    sessions.sync.clear("5")
+    assert store.load() == {}
+    with pytest.raises(UpdateError if change == "save" else SessionInterrupted):
+        getattr(store, change)()
+    assert sessions.sync.count("5") == 0
+
+
+def test_what_was_ended_gets_no_new_id_though_the_setting_names_no_owner(settings: Any) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "SESSION_KEY": lambda data: data.get("team")}
+    key = stored(_auth_user_id="5")
+    store = SessionStore(key)
+    store.get("x")
+    SessionStore(key).delete(key)
+    with pytest.raises(SessionInterrupted):
+        store.cycle_key()
+
+
+@pytest.mark.parametrize("change", ["create", "save", "cycle_key", "touch"])
+def test_what_was_written_is_known_to_end_when_it_does(clock: Any, change: str) -> None:
+    store = SessionStore(None if change == "create" else stored(n=1, _session_expiry=1800))
+    store["n"] = 2
+    if change == "touch":
+        store.save()
+        clock(1000)
+    else:
+        store.set_expiry(3600)
+    getattr(store, change)()
+    again = SessionStore(store.session_key)
+    again.load()
+    assert store.info is not None
+    assert again.info is not None
+    assert store.info.expires_at is not None
+    assert again.info.expires_at is not None
+    assert abs(store.info.expires_at - again.info.expires_at) < timedelta(seconds=1)
+    assert abs(store.info.last_seen_at - again.info.last_seen_at) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("change", ["save", "cycle_key"])
+def test_a_touch_after_a_write_leaves_the_end_that_was_written(
+    settings: Any, clock: Any, change: str
+) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "TOUCH_INTERVAL": 10}
+    store = SessionStore(stored(n=1, _session_expiry=60))
+    store.set_expiry(3600)
+    getattr(store, change)()
+    clock(1000)
+    store.touch()
+    again = SessionStore(store.session_key)
+    again.load()
+    assert again.info is not None
+    assert again.info.expires_at is not None
+    assert timedelta(0) < again.info.expires_at - again.info.last_seen_at <= timedelta(seconds=3600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessio
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
+from django_jam_sessions import SessionStoreUnavailable
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
 from django_jam_sessions.middleware import SessionMiddleware
@@ -33,7 +35,9 @@ class Site:
     def __init__(self, is_async: bool) -> None:
         self.is_async = is_async
 
-    def __call__(self, view: Any, cookie: str | None = None) -> tuple[HttpRequest, HttpResponse]:
+    def __call__(
+        self, view: Any, cookie: str | None = None, status: int = 200
+    ) -> tuple[HttpRequest, HttpResponse]:
         request = RequestFactory().get("/")
         if cookie is not None:
             request.COOKIES[COOKIE] = cookie
@@ -43,14 +47,14 @@ class Site:
                 steps = view(request.session)
                 for name, *arguments in steps:
                     getattr(request.session, name)(*arguments)
-                return getattr(request, "answer", None) or HttpResponse("x")
+                return getattr(request, "answer", None) or HttpResponse("x", status=status)
 
             return request, behind(respond)(request)
 
         async def arespond(request: HttpRequest) -> HttpResponse:
             for name, *arguments in view(request.session):
                 await getattr(request.session, "a" + name)(*arguments)
-            return getattr(request, "answer", None) or HttpResponse("x")
+            return getattr(request, "answer", None) or HttpResponse("x", status=status)
 
         async def serve() -> Any:
             return await behind(arespond)(request)
@@ -158,6 +162,78 @@ def test_nothing_is_saved_after_a_server_error(site: Site, status: int, is_saved
         response = behind(respond)(request)
     assert (COOKIE in response.cookies) is is_saved
     assert SessionStore(key)["a"] == (2 if is_saved else 1)
+
+
+def renew(session: Any) -> list[Any]:
+    return [("cycle_key",)]
+
+
+def renew_and_fill(session: Any) -> list[Any]:
+    return [("cycle_key",), ("update", {"x": "x" * 1000})]
+
+
+def renew_before_an_outage(session: Any) -> Iterator[Any]:
+    yield ("cycle_key",)
+    session.failure = SessionStoreUnavailable("It is out.")
+    yield ("update", {"x": 1})
+
+
+def renew_in_silence(session: Any) -> Iterator[Any]:
+    yield ("cycle_key",)
+    session.modified = False
+
+
+@pytest.mark.parametrize(
+    ("view", "status", "answered"),
+    [
+        (renew, 200, 200),
+        (renew, 404, 404),
+        (renew, 500, 500),
+        (renew_in_silence, 200, 200),
+        (renew_and_fill, 200, 500),
+        (renew_before_an_outage, 200, 503),
+        (renew_before_an_outage, 403, 403),
+        (renew_before_an_outage, 500, 500),
+    ],
+)
+def test_a_new_id_is_told_with_every_answer_for_the_old_one_is_dead(
+    site: Site, settings: Any, view: Any, status: int, answered: int
+) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "MAX_DATA_BYTES": 500}
+    key = stored(site, _auth_user_id="5", _session_expiry=60)
+    _, response = site(view, key, status)
+    assert response.status_code == answered
+    cookie = response.cookies[COOKIE]
+    assert (cookie.value != key, cookie["max-age"]) == (True, 60)
+    assert SessionStore(cookie.value)["_auth_user_id"] == "5"
+
+
+def test_an_id_that_was_not_stored_is_told_with_no_error(site: Site) -> None:
+    """The one of a new owner, at the end of a request whose changes are not saved."""
+    key = stored(site, _auth_user_id="5")
+
+    def renew_and_leave(session: Any) -> list[Any]:
+        return [("cycle_key",), ("update", {"_auth_user_id": "6"})]
+
+    _, response = site(renew_and_leave, key, 500)
+    assert SessionStore(response.cookies[COOKIE].value)["_auth_user_id"] == "5"
+
+
+def test_who_was_signed_out_is_told_no_new_id_with_an_error(site: Site) -> None:
+    key = stored(site, _auth_user_id="5")
+    _, response = site(lambda session: [("cycle_key",), ("flush",)], key, 500)
+    assert response.cookies[COOKIE].value == ""
+
+
+def test_a_session_that_ended_after_its_new_id_interrupts_the_request(site: Site) -> None:
+    key = stored(site, _auth_user_id="5")
+
+    def renew_and_end(session: Any) -> Iterator[Any]:
+        yield ("cycle_key",)
+        yield ("delete", session.session_key)
+
+    with pytest.raises(SessionInterrupted):
+        site(renew_and_end, key)
 
 
 def test_an_ended_session_interrupts_the_request(site: Site) -> None:
