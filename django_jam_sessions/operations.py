@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import codec, signals
-from .backends.base import Inserted, Limit, Outcome
+from .backends.base import Inserted, Limit, Outcome, stamped
 from .codec import Issued, Place, Record
 from .exceptions import SessionLimitReached
 from .infos import Meta, Stored, check_key, meta_text
@@ -55,7 +55,8 @@ class Operations(Listings):
         """The new session; None where the id is taken. Raises SessionLimitReached."""
         session_id, place = issued
         now = yield ("now",)
-        record = self._sealed(place, meta, body, now, self.policy.absolute(meta.session_key, now))
+        absolute = self.policy.absolute(meta.session_key, now)
+        record = stamped(self._sealed(place, meta, body, now, absolute), ttl, now)
         limit: tuple[Limit, ...] = ()
         if self.policy.max_sessions is not None:
             limit = yield from self._limit(meta.session_key)
@@ -76,6 +77,7 @@ class Operations(Listings):
             change, written = change._replace(meta=sealed), written._replace(meta=sealed)
         outcome = yield "replace", place, change, record.version, ttl
         if outcome is True:
+            written = stamped(written, ttl, (yield ("now",)))
             return True, Stored(stored.id, place, written, body)
         return self._refused(stored, outcome)
 
@@ -86,6 +88,7 @@ class Operations(Listings):
         outcome = yield "touch", place, record.version, ttl, sealed
         if outcome is True:
             touched = record if sealed is None else record._replace(meta=sealed)
+            touched = stamped(touched, ttl, (yield ("now",)))
             return True, stored._replace(record=touched)
         return self._refused(stored, outcome)
 
@@ -116,19 +119,25 @@ class Operations(Listings):
         body: bytes,
         ttl: int | None,
         *,
+        is_new: bool = False,
         is_sign_in: bool = False,
     ) -> Steps[Written]:
-        """Give a session a new id, and a new body. It stays as old as it is, but for a sign-in,
-        which is a new session of its key: raises SessionLimitReached."""
+        """Give a session a new id, and a new body.
+
+        ``is_new``: it was not its key's before, so it is the key's youngest from now on, and
+        counts: raises SessionLimitReached. Its absolute end stays, but for a sign-in.
+        """
         new_id, target = issued
         created, absolute = stored.record.created, stored.record.absolute
         limit: tuple[Limit, ...] = ()
-        if is_sign_in:
-            created = yield ("now",)
-            absolute = self.policy.absolute(meta.session_key, created)
-            if self.policy.max_sessions is not None:
+        now: int = yield ("now",)
+        if is_sign_in or (not absolute and is_new):
+            absolute = self.policy.absolute(meta.session_key, now)
+        if is_new:
+            created = now
+            if self.policy.max_sessions is not None and stored.place.locator != target.locator:
                 limit = yield from self._limit(meta.session_key)
-        record = self._sealed(target, meta, body, created, absolute)
+        record = stamped(self._sealed(target, meta, body, created, absolute), ttl, now)
         version = stored.record.version
         outcome = yield "move", stored.place, target, record, version, ttl, *limit
         if outcome is None or isinstance(outcome, list):

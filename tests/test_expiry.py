@@ -187,3 +187,39 @@ def test_the_settings_are_the_engines_and_the_modules(engine: Any) -> None:
     policy = sessions.operations.policy
     assert policy == (15_000, 3, False)
     assert configured.engine().operations.policy is policy
+
+
+def test_another_owner_is_no_other_sign_in(engine: Any, call: Face, at: StopAt) -> None:
+    """The setting's key may follow what a user chooses; the end counts from who signed in."""
+    engine(ABSOLUTE_TTL=10, SESSION_KEY=lambda data: data.get("team"))
+    store = SessionStore()
+    store.update({"_auth_user_id": "5", "team": "A"})
+    call(store, "save")
+    at(9_000)
+    store = SessionStore(store.session_key)
+    call(store, "load")
+    store["team"] = "B"
+    call(store, "save")
+    at(9_999)
+    assert is_alive(call, store.session_key)
+    at(10_000)
+    assert not is_alive(call, store.session_key)
+
+
+def test_a_sign_in_under_the_same_owner_counts_anew(engine: Any, call: Face, at: StopAt) -> None:
+    """The setting's key may be a device's, whose sessions are nobody's at first."""
+    engine(ABSOLUTE_TTL=10, SESSION_KEY=lambda data: data.get("device"))
+    store = SessionStore()
+    store["device"] = "D"
+    call(store, "save")
+    at(9_000)
+    store = SessionStore(before := store.session_key)
+    call(store, "load")
+    store["_auth_user_id"] = "5"
+    told = store.session_key
+    call(store, "save")
+    assert told == store.session_key != before
+    at(18_999)
+    assert is_alive(call, told)
+    at(19_000)
+    assert not is_alive(call, told)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.base import UpdateError
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.test import AsyncClient, Client, override_settings
 
 from django_jam_sessions import JamSessionsError, SessionLimitReached, SessionModule, sessions
+from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
 
 from .clocks import StopAt, stop_at
@@ -257,3 +259,41 @@ def test_who_is_refused_stays_anonymous(is_async: bool) -> None:
     sessions.sync.clear(str(ada.pk))
     assert call("post", "/accounts/login/", form).status_code == 302
     assert sessions.sync.count(str(ada.pk)) == 1
+
+
+@pytest.mark.parametrize("policy", ["end_oldest", "refuse"])
+def test_who_leaves_a_key_and_comes_back_before_the_next_request_counts_once(
+    jam_settings: Any, policy: str
+) -> None:
+    jam_settings.JAM_SESSIONS = {
+        **jam_settings.JAM_SESSIONS,
+        "MAX_SESSIONS_PER_KEY": 2,
+        "LIMIT_POLICY": policy,
+    }
+    stores = [SessionStore(), SessionStore()]
+    for store in stores:
+        store["_auth_user_id"] = "5"
+        store.save()
+    again = SessionStore(stores[1].session_key)
+    del again["_auth_user_id"]
+    again.save()
+    again = SessionStore(again.session_key)
+    again["_auth_user_id"] = "5"
+    again.save()
+    assert [SessionStore().exists(each.session_key) for each in (stores[0], again)] == [True, True]
+
+
+def test_nobody_gives_way_to_a_session_that_was_ended_meanwhile(
+    jam_settings: Any, call: Face, told: list[Any]
+) -> None:
+    jam_settings.JAM_SESSIONS = {**jam_settings.JAM_SESSIONS, "MAX_SESSIONS_PER_KEY": 1}
+    held, late = SessionStore(), SessionStore()
+    for store, key in ((held, "5"), (late, "6")):
+        store["_auth_user_id"] = key
+        call(store, "save")
+    call(configured.current(), "clear", "6")
+    late["_auth_user_id"] = "5"
+    with pytest.raises(UpdateError):
+        call(late, "save")
+    assert call(SessionStore(), "exists", held.session_key)
+    assert ("ended", "5") not in [each[:2] for each in told]

@@ -24,6 +24,7 @@ from .base import (
     Outcome,
     Purged,
     Scan,
+    refused,
 )
 from .calls import Call, Calls
 from .clients import Factory, client_factory
@@ -202,6 +203,11 @@ class RedisBackend(Backend):
         ttl: int | None,
         limit: Limit | None,
     ) -> Steps[Inserted | Record]:
+        if limit is not None:  # nobody gives way to a session that was ended meanwhile
+            record_there = fetched(source, (yield "script", *self._calls.fetch(source)))
+            refusal = refused(record_there, None, expected)
+            if refusal is not None:
+                return refusal
         # Where it fails, what may be stored has an id that nobody is told.
         try:
             reply = yield from self._in_time(self._calls.insert, target, record, ttl, limit)
