@@ -111,8 +111,12 @@ class User:
         self.figures.answered(answer.status, started, path)
         if answer.status < 500:
             return answer
-        if answer.cookie is not None:
-            self.figures.note(OUT, "%s with %d set a cookie" % (path, answer.status))
+        if answer.cookie == "":
+            self.figures.note(OUT, "%s with %d deleted the cookie" % (path, answer.status))
+        elif answer.cookie is not None:  # the session had its new id before the failure
+            self.ended.append(device.cookie)
+            device.cookie = answer.cookie
+            self.figures.done["a new id with an error"] += 1
         return None
 
     def kind(self) -> str:
