@@ -225,6 +225,7 @@ def _told(response: HttpResponse, session: Any) -> HttpResponse:
         at_browser_close = session.get_expire_at_browser_close()  # the data is there: no I/O
         max_age = None if at_browser_close else session.get_expiry_age()
         _set_cookie(response, session, max_age)
+        _vary(response, True)
     return response
 
 

@@ -69,10 +69,13 @@ def _user_signed_in(request: HttpRequest | None, user: AbstractBaseUser, **kwarg
     login() gives a new id to everybody but who is signed in already.
     """
     session: Any = getattr(request, "session", None)
-    if session is None or session.get(AUTH_USER_ID) != key_of(user):
+    is_to_cycle = getattr(session, "is_to_cycle", False)
+    if session is None or not (is_to_cycle or conf.reauthenticate is not None):
+        return  # for a token the session need not even be loaded
+    if session.get(AUTH_USER_ID) != key_of(user):
         return
     note_sign_in(session)
-    if getattr(session, "is_to_cycle", False):
+    if is_to_cycle:
         try:
             session.cycle_key()
         except SessionInterrupted:  # ended meanwhile; but they have just signed in
