@@ -314,6 +314,19 @@ def test_tasks_that_come_at_once_work_on_the_same_data() -> None:
     assert dict(SessionStore(key).items()) == {"n": 1, "a": 1, "b": 2}
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_was_never_stored_is_not_asked_for(is_async: bool) -> None:
+    store = SessionStore()
+    store.failure = SessionStoreUnavailable("It is out.")
+    assert (asyncio.run(store.aget("x")) if is_async else store.get("x")) is None
+
+
+@pytest.mark.parametrize("no_load", [False, True])
+def test_who_wants_nothing_loaded_gets_nothing(no_load: bool) -> None:
+    store = SessionStore(stored(n=1))
+    assert asyncio.run(store._aget_session(no_load)) == ({} if no_load else {"n": 1})
+
+
 def test_a_second_look_at_the_store_takes_nothing_of_what_others_wrote() -> None:
     key = stored(n=1)
     mine, theirs = SessionStore(key), SessionStore(key)
