@@ -277,9 +277,13 @@ def test_who_leaves_a_key_and_comes_back_before_the_next_request_counts_once(
     again = SessionStore(stores[1].session_key)
     del again["_auth_user_id"]
     again.save()
+    assert again.info is not None
+    created_at = again.info.created_at
     again = SessionStore(again.session_key)
     again["_auth_user_id"] = "5"
     again.save()
+    assert again.info is not None
+    assert again.info.created_at == created_at
     assert [SessionStore().exists(each.session_key) for each in (stores[0], again)] == [True, True]
 
 
