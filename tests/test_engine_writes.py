@@ -394,3 +394,26 @@ def test_a_touch_after_a_write_leaves_the_end_that_was_written(
     assert again.info is not None
     assert again.info.expires_at is not None
     assert timedelta(0) < again.info.expires_at - again.info.last_seen_at <= timedelta(seconds=3600)
+
+
+def test_what_others_write_after_a_sign_in_is_merged_by_the_store_that_made_it() -> None:
+    mine = SessionStore(stored(n=1))
+    mine["_auth_user_id"] = "5"
+    mine.save()
+    theirs = SessionStore(mine.session_key)
+    theirs["b"] = 2
+    theirs.save()
+    del mine["n"]
+    mine.save()
+    assert dict(SessionStore(mine.session_key).items()) == {"_auth_user_id": "5", "b": 2}
+
+
+@pytest.mark.parametrize("change", ["touch", "save"])
+def test_a_client_that_was_written_is_known(clock: Any, change: str) -> None:
+    store = SessionStore(stored(n=1))
+    store["n"] = 1 if change == "touch" else 2
+    store.describe = lambda: ClientInfo("192.0.2.8", "x")
+    clock(1000)
+    getattr(store, change)()
+    assert store.info is not None
+    assert store.info.client == ClientInfo("192.0.2.8", "x")

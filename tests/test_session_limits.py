@@ -301,3 +301,20 @@ def test_nobody_gives_way_to_a_session_that_was_ended_meanwhile(
         call(late, "save")
     assert call(SessionStore(), "exists", held.session_key)
     assert ("ended", "5") not in [each[:2] for each in told]
+
+
+def test_a_sign_in_over_the_limit_tells_whose_oldest_session_it_ended(
+    jam_settings: Any, call: Face, told: list[Any]
+) -> None:
+    jam_settings.JAM_SESSIONS = {**jam_settings.JAM_SESSIONS, "MAX_SESSIONS_PER_KEY": 1}
+    held, late = SessionStore(), SessionStore()
+    held["_auth_user_id"] = "5"
+    late["cart"] = 1
+    for store in (held, late):
+        call(store, "save")
+    told.clear()
+    late["_auth_user_id"] = "5"
+    call(late, "save")
+    assert told[0] == ("ended", "5", handle(held.session_key or ""), "limit")
+    assert not call(SessionStore(), "exists", held.session_key)
+    assert call(SessionStore(), "exists", late.session_key)
