@@ -17,7 +17,7 @@ from redis.retry import Retry
 MOST = {
     "memory": 4096.0,
     "files": 6.0,
-    "threads": 4.0,
+    "threads": 4.0 + min(32, (os.cpu_count() or 1) + 4),  # an event loop's pool fills at its time
     "connections": 6.0,
     "clients": 12.0,
     "keys": 5.0,
