@@ -105,9 +105,8 @@ def _two_middlewares() -> Iterator[CheckMessage]:
 
 def _check_redis(given: dict[str, Any]) -> None:
     if conf.sessions_type == "redis":
-        arguments = conf.module_arguments()
-        names = [name for name in ("redis_uri", "sessions_path") if name in arguments]
-        backends.build("redis", {name: arguments[name] for name in names})
+        path = given.get("SESSIONS_PATH", backends.SESSIONS_PATH)
+        backends.build("redis", {"redis_uri": conf.redis_uri, "sessions_path": path})
 
 
 def _check_secret(given: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from .backends import REDIS_URI
 from .policy import MaxSessions, check_max_bytes, check_max_sessions, check_ttl
 from .sealing import secrets_from_django
 
@@ -71,6 +72,13 @@ class Conf:
         """None where it is not set: then SessionModule has its default, and the engine none."""
         factory: Callable[[], str] | None = self._callable("ID_FACTORY")
         return factory
+
+    @property
+    def redis_uri(self) -> object:
+        """As given, or the function that it names."""
+        uri = self.given.get("REDIS_URI", REDIS_URI)
+        is_path = isinstance(uri, str) and all(part.isidentifier() for part in uri.split("."))
+        return self._callable("REDIS_URI") if is_path else uri
 
     @property
     def session_key(self) -> Callable[[dict[str, Any]], object] | None:
@@ -156,9 +164,8 @@ class Conf:
             given["id_factory"] = self.id_factory
         if "max_sessions_per_key" in given:
             given["max_sessions_per_key"] = self.max_sessions_per_key
-        uri = given.get("redis_uri")
-        if isinstance(uri, str) and all(part.isidentifier() for part in uri.split(".")):
-            given["redis_uri"] = self._callable("REDIS_URI")
+        if "redis_uri" in given:
+            given["redis_uri"] = self.redis_uri
         if "is_session_crypt" in given:
             given["is_session_crypt"] = self.is_session_crypt
         return given

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files import locks
 
 from ..exceptions import SessionStoreUnavailable
@@ -28,6 +29,8 @@ _ONCE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 class Directory:
     def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
+        if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
+            raise ImproperlyConfigured("json_path must be the path of a directory.")
         self.path = Path(path).absolute()
         self.files = Files(fsync=fsync)
         self._ready = False

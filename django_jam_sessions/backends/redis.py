@@ -39,7 +39,8 @@ GONE = 1  # what stands for a removal that a lost reply leaves in doubt: any num
 
 class RedisBackend(Backend):
     def __init__(self, uri: str | Factory, path: str, timeouts: Timeouts = DEFAULTS) -> None:
-        if not path or set(path) - set(codec.ALPHABET + codec.ALPHABET.upper() + "_-.:"):
+        allowed = set(codec.ALPHABET + codec.ALPHABET.upper() + "_-.:")
+        if not isinstance(path, str) or not path or set(path) - allowed:
             raise ImproperlyConfigured(
                 "sessions_path must consist of ASCII letters, digits, '_', '-', '.' and ':'."
             )
