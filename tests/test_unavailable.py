@@ -373,7 +373,7 @@ def test_one_line_is_logged_in_an_interval(
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("django_jam_sessions", logging.ERROR)
     assert record.getMessage().endswith("since the last such line: 1.")
-    assert "ConnectionError" in record.getMessage()
+    assert "ConnectionRefusedError" in record.getMessage()
     assert record.exc_info is None
     assert mailoutbox == []
     caplog.clear()

@@ -188,7 +188,8 @@ def _typed(error: Exception) -> Exception:
     if isinstance(error, NoScriptError):
         return _UnknownScriptError()
     # Only the kind of error: its text may show keys, or where the server is.
-    kind = type(error).__name__
+    below = error.__cause__ or error.__context__
+    kind = type(below if isinstance(below, OSError) else error).__name__  # ConnectionRefusedError
     code = _CODE.match(str(error)) if isinstance(error, redis.ResponseError) else None
     if code is not None:
         kind += ", %s" % code[0]
