@@ -105,8 +105,9 @@ def _two_middlewares() -> Iterator[CheckMessage]:
 
 def _check_redis(given: dict[str, Any]) -> None:
     if conf.sessions_type == "redis":
+        uri = conf.redis_uri if "REDIS_URI" in given else backends.REDIS_URI
         path = given.get("SESSIONS_PATH", backends.SESSIONS_PATH)
-        backends.build("redis", {"redis_uri": conf.redis_uri, "sessions_path": path})
+        backends.build("redis", {"redis_uri": uri, "sessions_path": path})
 
 
 def _check_secret(given: dict[str, Any]) -> None:

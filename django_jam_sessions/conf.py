@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from .backends import REDIS_URI
 from .policy import MaxSessions, check_max_bytes, check_max_sessions, check_ttl
 from .sealing import secrets_from_django
 
@@ -76,7 +75,7 @@ class Conf:
     @property
     def redis_uri(self) -> object:
         """As given, or the function that it names."""
-        uri = self.given.get("REDIS_URI", REDIS_URI)
+        uri = self.given.get("REDIS_URI")
         is_path = isinstance(uri, str) and all(part.isidentifier() for part in uri.split("."))
         return self._callable("REDIS_URI") if is_path else uri
 
