@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import codec, signals
-from .backends.base import Inserted, Limit, Outcome, stamped
+from .backends.base import Inserted, Limit, Outcome, refused, stamped
 from .codec import Issued, Place, Record
 from .exceptions import SessionLimitReached
 from .infos import Meta, Stored, check_key, meta_text
@@ -136,6 +136,12 @@ class Operations(Listings):
         if is_new:
             created = now
             if self.policy.max_sessions is not None and stored.place.locator != target.locator:
+                if len(self.cipher.locators(str(meta.session_key))) > 1:
+                    # As the backend does: who gives way elsewhere does so before it looks.
+                    there = yield "fetch", stored.place
+                    refusal = refused(there, None, stored.record.version)
+                    if refusal is not None:
+                        return self._refused(stored, refusal)
                 limit = yield from self._limit(meta.session_key)
         record = stamped(self._sealed(target, meta, body, created, absolute), ttl, now)
         version = stored.record.version

@@ -303,6 +303,25 @@ def test_nobody_gives_way_to_a_session_that_was_ended_meanwhile(
     assert ("ended", "5") not in [each[:2] for each in told]
 
 
+def test_nobody_under_an_older_secret_gives_way_to_a_session_that_was_ended_meanwhile(
+    jam_settings: Any, call: Face
+) -> None:
+    old = {**jam_settings.JAM_SESSIONS, "IS_SESSION_CRYPT": True, "MAX_SESSIONS_PER_KEY": 1}
+    jam_settings.JAM_SESSIONS = {**old, "SESSION_AES_SECRET": A}
+    held = SessionStore()
+    held["_auth_user_id"] = "5"
+    call(held, "save")
+    jam_settings.JAM_SESSIONS = {**old, "SESSION_AES_SECRET": [B, A]}
+    late = SessionStore()
+    late["_auth_user_id"] = "6"
+    call(late, "save")
+    call(configured.current(), "clear", "6")
+    late["_auth_user_id"] = "5"
+    with pytest.raises(UpdateError):
+        call(late, "save")
+    assert call(SessionStore(), "exists", held.session_key)
+
+
 def test_a_sign_in_over_the_limit_tells_whose_oldest_session_it_ended(
     jam_settings: Any, call: Face, told: list[Any]
 ) -> None:
