@@ -42,7 +42,7 @@ class SessionStore(EngineSteps):
 
     @async_unsafe
     def create(self) -> None:
-        self._run(self._create())
+        self._run(self._alone(self._create()))
 
     @async_unsafe
     def save(self, must_create: bool = False) -> None:
@@ -50,16 +50,16 @@ class SessionStore(EngineSteps):
 
         With ``must_create`` it is stored under a new id: an id is never taken over from a client.
         """
-        self._run(self._save(must_create))
+        self._run(self._alone(self._save(must_create)))
 
     @async_unsafe
     def delete(self, session_key: str | None = None) -> None:
-        self._run(self._delete(session_key))
+        self._run(self._alone(self._delete(session_key)))
 
     @async_unsafe
     def cycle_key(self) -> None:
         """Give the session a new id; raises SessionInterrupted where somebody's was ended."""
-        self._run(self._cycle_key())
+        self._run(self._alone(self._cycle_key()))
 
     @async_unsafe
     def touch(self) -> bool:
@@ -67,7 +67,7 @@ class SessionStore(EngineSteps):
 
         Returns whether it was made to live longer, as SLIDING has it.
         """
-        return self._run(self._touch())
+        return self._run(self._alone(self._touch()))
 
     @classmethod
     @async_unsafe
@@ -84,35 +84,49 @@ class SessionStore(EngineSteps):
         return await self._arun(self._exists(session_key))
 
     async def acreate(self) -> None:
-        await self._arun(self._create())
+        await self._arun(self._alone(self._create()))
 
     async def asave(self, must_create: bool = False) -> None:
         """See save()."""
-        await self._arun(self._save(must_create))
+        await self._arun(self._alone(self._save(must_create)))
 
     async def adelete(self, session_key: str | None = None) -> None:
-        await self._arun(self._delete(session_key))
+        await self._arun(self._alone(self._delete(session_key)))
 
     async def acycle_key(self) -> None:
         """See cycle_key()."""
-        await self._arun(self._cycle_key())
+        await self._arun(self._alone(self._cycle_key()))
 
     async def atouch(self) -> bool:
         """See touch()."""
-        return await self._arun(self._touch())
-
-    async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
-        """Tasks of one request may ask at once: all work on what the first of them has loaded."""
-        self.accessed = True
-        data: dict[str, Any] | None = self.__dict__.get("_session_cache")
-        if data is None:
-            is_none = no_load or self._stored_key is None
-            data = self.__dict__.setdefault("_session_cache", {} if is_none else await self.aload())
-        return data
+        return await self._arun(self._alone(self._touch()))
 
     @classmethod
     async def aclear_expired(cls) -> None:
         await configured.current().purge()
+
+    # The data, as SessionBase asks for it
+
+    def _get_session(self, no_load: bool = False) -> dict[str, Any]:
+        self.accessed = True
+        data: dict[str, Any] | None = self.__dict__.get("_session_cache")
+        if data is None and (no_load or self._stored_key is None):
+            data = self.__dict__.setdefault("_session_cache", {})
+        return self._look() if data is None else data
+
+    _session = property(_get_session)
+
+    @async_unsafe
+    def _look(self) -> dict[str, Any]:
+        return self._run(self._data())
+
+    async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
+        """See _get_session()."""
+        self.accessed = True
+        data: dict[str, Any] | None = self.__dict__.get("_session_cache")
+        if data is None and (no_load or self._stored_key is None):
+            data = self.__dict__.setdefault("_session_cache", {})
+        return await self._arun(self._data()) if data is None else data
 
     # No I/O
 

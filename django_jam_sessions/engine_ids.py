@@ -14,6 +14,9 @@ from .codec import ENGINE, Issued, handle_of, issue, place_of
 from .configured import configured
 from .infos import SessionInfo, Stored
 
+Whose = tuple[str | None, object]
+"""The owner, and who is signed in."""
+
 
 class EngineIds(SessionBase):
     """An id is absent, allocated (its owner is set, it is not stored yet) or stored."""
@@ -79,10 +82,19 @@ class EngineIds(SessionBase):
         owner = data.get(AUTH_USER_ID) if function is None else function(data)
         return None if owner is None or owner == "" else str(owner)
 
+    def _whose(self, data: dict[str, Any]) -> Whose:
+        return self._owner(data), data.get(AUTH_USER_ID)
+
     @property
     def stored_id(self) -> str | None:
         """The id that the session has until it is saved: ``session_key`` may be another already."""
         return self._stored_key
+
+    @property
+    def stored_expiry(self) -> Any:
+        """What set_expiry() was told, as it is stored: None where the settings rule."""
+        data = None if self._stored is None else self._loads(self._stored)
+        return (data or {}).get("_session_expiry")
 
     @property
     def owner(self) -> str | None:
@@ -118,15 +130,14 @@ class EngineIds(SessionBase):
 
     # What is stored
 
-    def _remember(self, stored: Stored, data: dict[str, Any]) -> None:
-        self._based_on(stored, data)
+    def _remember(self, stored: Stored, whose: Whose) -> None:
+        self._based_on(stored, whose)
         self._allocated = None
         self._stored_key = stored.id
 
-    def _based_on(self, stored: Stored, data: dict[str, Any]) -> None:
+    def _based_on(self, stored: Stored, whose: Whose) -> None:
         self._stored = stored
-        self._owner_stored = self._owner(data)
-        self._user_stored = data.get(AUTH_USER_ID)
+        self._owner_stored, self._user_stored = whose
 
     def _forget(self) -> None:
         self._stored = self._owner_stored = self._user_stored = self._allocated = None

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -26,6 +27,8 @@ from .merge import merge
 from .signals import session_ended
 from .steps import QUEUE, Steps
 
+T = TypeVar("T")
+_first = threading.Lock()  # for the moment in which a store gets its data
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # which JSONSerializer makes at each call
 CONFLICTS_END = 5.0  # seconds that a save may spend on merging
 
@@ -36,26 +39,43 @@ class EngineSteps(EngineIds):
     _replaces = False  # clear() was called: what others wrote meanwhile is not merged
     describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
 
+    def _alone(self, steps: Steps[T]) -> Steps[T]:
+        """One write of a store at a time, whichever threads and tasks of the request want to: the
+        next one begins with the id, and with the data, that the one before it has left."""
+        yield QUEUE, self, CONFLICTS_END
+        return (yield from steps)
+
     def _load(self) -> Steps[dict[str, Any]]:
-        stored = yield from self._operations.load(self._stored_key, ENGINE)
-        data = None if stored is None else self._loads(stored)
-        if "_session_cache" in self.__dict__:  # what was changed there came from what was there
-            return data or {}
-        if stored is None or data is None:
-            self._stored_key = None
-            self._forget()
-            return {}
-        self._remember(stored, data)
+        stored, data = yield from self._find()
+        with _first:
+            if "_session_cache" not in self.__dict__:
+                self._begin_with(stored, data)
         return data
 
     def _data(self) -> Steps[dict[str, Any]]:
-        """What SessionBase._get_session() does."""
+        """What SessionBase._get_session() does: what is found first is what is changed, and what a
+        save compares with, whoever else of the request is looking for it, too."""
         self.accessed = True
-        data: dict[str, Any] | None = self.__dict__.get("_session_cache")
-        if data is None:
-            loaded = yield from self._load()
-            data = self.__dict__.setdefault("_session_cache", loaded)
-        return data
+        if "_session_cache" not in self.__dict__:
+            stored, data = yield from self._find()
+            with _first:
+                if "_session_cache" not in self.__dict__:
+                    self._begin_with(stored, data)
+                    self._session_cache = data
+        found: dict[str, Any] = self._session_cache
+        return found
+
+    def _find(self) -> Steps[tuple[Stored | None, dict[str, Any]]]:
+        stored = yield from self._operations.load(self._stored_key, ENGINE)
+        data = None if stored is None else self._loads(stored)
+        return (None, {}) if data is None else (stored, data)
+
+    def _begin_with(self, stored: Stored | None, data: dict[str, Any]) -> None:
+        if stored is None:
+            self._stored_key = None
+            self._forget()
+        else:
+            self._remember(stored, self._whose(data))
 
     def _exists(self, session_key: str | None) -> Steps[bool]:
         stored = yield from self._operations.load(session_key, ENGINE)
@@ -64,7 +84,7 @@ class EngineSteps(EngineIds):
     def _create(self) -> Steps[None]:
         self.accessed = True
         data = self.__dict__.setdefault("_session_cache", {})
-        owner = self._owner(data)
+        owner, _ = whose = self._whose(data)
         body, ttl = self._body(data), self._ttl(data)
         stored = None
         while stored is None:
@@ -72,11 +92,11 @@ class EngineSteps(EngineIds):
             issued = allocated[1] if allocated and allocated[0] == owner else self._issue(owner)
             meta = Meta(owner, self._client())
             stored = yield from self._operations.create(issued, meta, body, ttl)
-        yield from signals.created(owner, stored.place)
-        self._remember(stored, data)
+        self._remember(stored, whose)
         self._has_new_key = True
         self._replaces = False
         self.modified = True
+        yield from signals.created(owner, stored.place)
 
     def _save(self, must_create: bool) -> Steps[None]:
         if must_create and self._stored is not None:
@@ -103,15 +123,18 @@ class EngineSteps(EngineIds):
         stored = self._stored or (yield from self._adopt())
         deadline = None
         while stored is not None:
+            whose = self._whose(data)  # of what is sent: the request may go on meanwhile
             done, now_stored = yield from self._attempt(stored, data, cycle)
             if now_stored is None:
                 break
             if done:
-                if now_stored.place is not stored.place:
-                    self._has_new_key = self.has_moved = True
-                    yield from self._tell(stored, now_stored, self._owner(data))
-                self._remember(now_stored, data)
+                before = self._owner_stored
+                self._remember(now_stored, whose)
                 self._replaces = False
+                if now_stored.place is not stored.place:
+                    self.has_moved |= not self._has_new_key
+                    self._has_new_key = True
+                    yield from self._tell(stored, now_stored, before, whose[0])
                 return True
             if deadline is None:
                 deadline = time.monotonic() + CONFLICTS_END
@@ -186,9 +209,8 @@ class EngineSteps(EngineIds):
             self._stored = now_stored
         return done and is_sliding
 
-    def _tell(self, old: Stored, new: Stored, owner: str | None) -> Steps[None]:
+    def _tell(self, old: Stored, new: Stored, before: str | None, owner: str | None) -> Steps[None]:
         """What a move was: a new session of somebody's, or a new id."""
-        before = self._owner_stored
         if owner == before:
             yield from signals.reworked(owner, new.place, old.place)
             return
@@ -200,7 +222,7 @@ class EngineSteps(EngineIds):
         """Learn what is stored where the data was set without a look at it: it is replaced."""
         stored = yield from self._operations.load(self._stored_key, ENGINE)
         if stored is not None:
-            self._based_on(stored, self._loads(stored) or {})
+            self._based_on(stored, self._whose(self._loads(stored) or {}))
             self._replaces = True
         return stored
 
@@ -218,7 +240,7 @@ class EngineSteps(EngineIds):
         theirs = self._loads(now_stored)
         if theirs is None:
             return None
-        self._based_on(now_stored, theirs)
+        self._based_on(now_stored, self._whose(theirs))
         if self._replaces:
             return mine
         return merge(self._loads(stored) or {}, mine, theirs, self._dumps)

@@ -222,8 +222,11 @@ def _told(response: HttpResponse, session: Any) -> HttpResponse:
     client came with is dead, so without the new one they would be signed out."""
     has_moved = getattr(session, "has_moved", False)
     if has_moved and settings.SESSION_COOKIE_NAME not in response.cookies:
-        at_browser_close = session.get_expire_at_browser_close()  # the data is there: no I/O
-        max_age = None if at_browser_close else session.get_expiry_age()
+        expiry = session.stored_expiry  # what this request has set is not kept
+        at_browser_close = expiry == 0
+        if expiry is None:
+            at_browser_close = settings.SESSION_EXPIRE_AT_BROWSER_CLOSE
+        max_age = None if at_browser_close else session.get_expiry_age(expiry=expiry)
         _set_cookie(response, session, max_age)
         _vary(response, True)
     return response

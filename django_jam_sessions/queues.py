@@ -1,7 +1,7 @@
 """Queues of those who write to the same thing: one at a time, first come, first served.
 
-One for the threads of this process, one for the tasks of each event loop. A queue exists while
-somebody has the turn.
+The threads of this process and the tasks of its event loops stand in one and the same. A queue
+exists while somebody has the turn.
 """
 
 from __future__ import annotations
@@ -11,80 +11,77 @@ import os
 import threading
 from collections import deque
 from collections.abc import Hashable
+from concurrent import futures
+from contextlib import suppress
+
+Turn = futures.Future[None]
 
 _guard = threading.Lock()
-_threads: dict[Hashable, deque[threading.Event]] = {}
-_tasks: dict[tuple[asyncio.AbstractEventLoop, Hashable], deque[asyncio.Future[bool]]] = {}
+_waiting: dict[Hashable, deque[Turn]] = {}
 
 
 def join(name: Hashable, seconds: float) -> bool:
     """Wait for the turn, which leave() ends; False, and no turn, after ``seconds``."""
-    with _guard:
-        waiting = _threads.get(name)
-        if waiting is None:
-            _threads[name] = deque()
-            return True
-        turn = threading.Event()
-        waiting.append(turn)
-    if turn.wait(seconds):
+    turn = _stand(name)
+    if turn is None:
         return True
-    with _guard:
-        if not turn.is_set():
-            waiting.remove(turn)
-        return turn.is_set()
-
-
-def leave(name: Hashable) -> None:
-    with _guard:
-        if waiting := _threads[name]:
-            waiting.popleft().set()
-        else:
-            del _threads[name]
+    try:
+        with suppress(futures.TimeoutError):
+            turn.result(seconds)
+    except BaseException:
+        _give_up(name, turn)
+        raise
+    return not turn.cancel()  # it may come in this very moment
 
 
 async def ajoin(name: Hashable, seconds: float) -> bool:
     """See join()."""
-    loop = asyncio.get_running_loop()
-    waiting = _tasks.get((loop, name))
-    if waiting is None:
-        _tasks[loop, name] = deque()
+    turn = _stand(name)
+    if turn is None:
         return True
-    turn: asyncio.Future[bool] = loop.create_future()
-    waiting.append(turn)
-    timer = loop.call_later(seconds, _give_up, turn)
     try:
-        return await turn
-    except asyncio.CancelledError:
-        if not turn.cancelled() and turn.result():  # the turn came in the same moment
-            aleave(name)
+        await asyncio.wait([asyncio.wrap_future(turn)], timeout=seconds)
+    except BaseException:  # it was cancelled
+        _give_up(name, turn)
         raise
-    finally:
-        timer.cancel()
+    return not turn.cancel()
 
 
-def _give_up(turn: asyncio.Future[bool]) -> None:
-    if not turn.done():
-        turn.set_result(False)
-
-
-def aleave(name: Hashable) -> None:
-    """See leave()."""
-    key = asyncio.get_running_loop(), name
-    waiting = _tasks[key]
-    while waiting:
-        turn = waiting.popleft()
-        if not turn.done():
-            turn.set_result(True)
+def leave(name: Hashable) -> None:
+    with _guard:
+        waiting = _waiting[name]
+        while waiting:
+            turn = waiting.popleft()
+            if turn.set_running_or_notify_cancel():
+                break
+        else:
+            del _waiting[name]
             return
-    del _tasks[key]
+    turn.set_result(None)
+
+
+def _stand(name: Hashable) -> Turn | None:
+    """What is done when the turn comes; None where it is there."""
+    with _guard:
+        waiting = _waiting.get(name)
+        if waiting is None:
+            _waiting[name] = deque()
+            return None
+        turn = Turn()
+        waiting.append(turn)
+        return turn
+
+
+def _give_up(name: Hashable, turn: Turn) -> None:
+    if not turn.cancel():
+        leave(name)
 
 
 def _forget() -> None:
     """A forked child has none of the threads and tasks that had their turn."""
     global _guard
     _guard = threading.Lock()
-    _threads.clear()
-    _tasks.clear()
+    _waiting.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,12 +5,13 @@ what the call returned. run() makes the calls on a target; arun() awaits the tar
 names begin with an ``a``. What a call raises is raised where it was yielded. The logic
 itself does no I/O and knows of no event loop.
 ``(TELL, signal, details)`` sends a signal of Django's instead. ``(QUEUE, name, seconds)`` waits for
-its turn, which lasts to the end of the steps, and is sent whether it came.
+its turn, and is sent whether it came. Turns last to the end of the steps, or to a signal: who is
+told may write, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from typing import Any, TypeVar
 
 from . import queues
@@ -22,16 +23,18 @@ Steps = Generator[tuple[Any, ...], Any, T]
 
 
 def run(target: object, steps: Steps[T]) -> T:
-    turn = None
+    turns: list[Hashable] = []
     try:
         step = next(steps)
         while True:
             if step[0] is TELL:
+                _leave(turns)
                 step[1].send_robust(None, **step[2])
                 step = next(steps)
             elif step[0] is QUEUE:
                 is_mine = queues.join(*step[1:])
-                turn = step if is_mine else None
+                if is_mine:
+                    turns.append(step[1])
                 step = steps.send(is_mine)
             else:
                 try:
@@ -44,21 +47,22 @@ def run(target: object, steps: Steps[T]) -> T:
         returned: T = done.value
         return returned
     finally:
-        if turn is not None:
-            queues.leave(turn[1])
+        _leave(turns)
 
 
 async def arun(target: object, steps: Steps[T]) -> T:
-    turn = None
+    turns: list[Hashable] = []
     try:
         step = next(steps)
         while True:
             if step[0] is TELL:
+                _leave(turns)
                 await step[1].asend_robust(None, **step[2])
                 step = next(steps)
             elif step[0] is QUEUE:
                 is_mine = await queues.ajoin(*step[1:])
-                turn = step if is_mine else None
+                if is_mine:
+                    turns.append(step[1])
                 step = steps.send(is_mine)
             else:
                 try:
@@ -71,5 +75,9 @@ async def arun(target: object, steps: Steps[T]) -> T:
         returned: T = done.value
         return returned
     finally:
-        if turn is not None:
-            queues.aleave(turn[1])
+        _leave(turns)
+
+
+def _leave(turns: list[Hashable]) -> None:
+    while turns:
+        queues.leave(turns.pop())

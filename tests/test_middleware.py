@@ -219,6 +219,35 @@ def test_an_id_that_was_not_stored_is_told_with_no_error(site: Site) -> None:
     assert SessionStore(response.cookies[COOKIE].value)["_auth_user_id"] == "5"
 
 
+@pytest.mark.parametrize("seconds", [0, 1, -1])
+def test_a_new_id_is_told_with_the_end_that_is_stored(site: Site, seconds: int) -> None:
+    """What a request that failed has set is not kept."""
+    key = stored(site, _auth_user_id="5", _session_expiry=60)
+    _, response = site(lambda session: [("cycle_key",), ("set_expiry", seconds)], key, 500)
+    assert response.cookies[COOKIE]["max-age"] == 60
+
+
+@pytest.mark.parametrize(("is_closed", "expiry"), [(False, 0), (True, None)])
+def test_a_new_id_is_told_to_last_as_long_as_the_browser_is_open(
+    site: Site, settings: Any, is_closed: bool, expiry: int | None
+) -> None:
+    settings.SESSION_EXPIRE_AT_BROWSER_CLOSE = is_closed
+    key = stored(site, _auth_user_id="5", _session_expiry=expiry)
+    _, response = site(renew, key, 500)
+    assert (response.cookies[COOKIE].value != key, response.cookies[COOKIE]["max-age"]) == (
+        True,
+        "",
+    )
+
+
+def test_who_came_without_a_session_is_told_none_with_an_error(site: Site) -> None:
+    def sign_in(session: Any) -> list[Any]:
+        return [("cycle_key",), ("update", {"_auth_user_id": "5"}), ("save",)]
+
+    _, response = site(sign_in, None, 500)
+    assert COOKIE not in response.cookies
+
+
 def test_who_was_signed_out_is_told_no_new_id_with_an_error(site: Site) -> None:
     key = stored(site, _auth_user_id="5")
     _, response = site(lambda session: [("cycle_key",), ("flush",)], key, 500)

@@ -9,16 +9,16 @@ import time
 from typing import Any
 
 import pytest
+from django.dispatch import Signal
 
 from django_jam_sessions import queues
-from django_jam_sessions.steps import QUEUE, Steps, arun, run
+from django_jam_sessions.steps import QUEUE, TELL, Steps, arun, run
 
 
 @pytest.fixture(autouse=True)
 def nobody_is_left() -> Any:
     yield
-    assert not queues._threads
-    assert not queues._tasks
+    assert not queues._waiting
 
 
 def test_threads_get_their_turn_in_the_order_of_their_coming() -> None:
@@ -34,7 +34,7 @@ def test_threads_get_their_turn_in_the_order_of_their_coming() -> None:
     for number in range(5):
         threads.append(threading.Thread(target=write, args=(number,)))
         threads[-1].start()
-        while len(queues._threads["a"]) <= number:
+        while len(queues._waiting["a"]) <= number:
             time.sleep(0.001)
     assert queues.join("b", 0)  # another name is another queue
     queues.leave("b")
@@ -60,7 +60,7 @@ def test_tasks_get_their_turn_in_the_order_of_their_coming() -> None:
         assert await queues.ajoin("a", 5)
         order.append(number)
         await asyncio.sleep(0)
-        queues.aleave("a")
+        queues.leave("a")
 
     async def together() -> None:
         await asyncio.gather(*map(write, range(20)))
@@ -73,9 +73,42 @@ def test_a_task_does_not_wait_for_ever() -> None:
     async def both() -> None:
         assert await queues.ajoin("a", 5)
         assert not await queues.ajoin("a", 0.01)
-        queues.aleave("a")
+        queues.leave("a")
 
     asyncio.run(both())
+
+
+def test_threads_and_tasks_stand_in_one_queue() -> None:
+    async def scene() -> None:
+        assert await queues.ajoin("a", 5)
+        thread = asyncio.ensure_future(asyncio.to_thread(queues.join, "a", 5))
+        await asyncio.sleep(0.05)
+        task = asyncio.ensure_future(queues.ajoin("a", 5))
+        await asyncio.sleep(0.01)
+        assert not thread.done()
+        queues.leave("a")
+        assert await thread
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        await asyncio.to_thread(queues.leave, "a")
+        assert await task
+        queues.leave("a")
+
+    asyncio.run(scene())
+
+
+def test_a_task_whose_loop_is_gone_holds_up_nobody() -> None:
+    assert queues.join("a", 5)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(queues.ajoin("a", 5))
+    loop.run_until_complete(asyncio.sleep(0))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.close()
+    queues.leave("a")
+    assert queues.join("a", 0)
+    queues.leave("a")
 
 
 @pytest.mark.parametrize("has_its_turn", [False, True])
@@ -86,16 +119,16 @@ def test_a_cancelled_task_holds_up_nobody(has_its_turn: bool) -> None:
         last = asyncio.ensure_future(queues.ajoin("a", 5))
         await asyncio.sleep(0)
         if has_its_turn:  # which it has not yet noticed
-            queues.aleave("a")
+            queues.leave("a")
             cancelled.cancel()
         else:
             cancelled.cancel()
             await asyncio.sleep(0)
-            queues.aleave("a")
+            queues.leave("a")
         with pytest.raises(asyncio.CancelledError):
             await cancelled
         assert await last
-        queues.aleave("a")
+        queues.leave("a")
 
     asyncio.run(scene())
 
@@ -110,6 +143,25 @@ def test_a_turn_ends_with_the_steps_however_they_end() -> None:
             run(None, steps())
         with pytest.raises(ZeroDivisionError):
             asyncio.run(arun(None, steps()))
+
+
+def test_who_is_told_of_a_write_may_write() -> None:
+    heard: list[bool] = []
+    signal = Signal()
+
+    def receive(**_: Any) -> None:
+        heard.append(queues.join("a", 0))
+        queues.leave("a")
+
+    def steps() -> Steps[None]:
+        assert (yield QUEUE, "a", 0)
+        assert (yield QUEUE, "b", 0)
+        yield TELL, signal, {}
+
+    signal.connect(receive)
+    run(None, steps())
+    asyncio.run(arun(None, steps()))
+    assert heard == [True, True]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")

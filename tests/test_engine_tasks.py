@@ -1,0 +1,158 @@
+"""Threads and tasks of one request, which use its session at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from django_jam_sessions.configured import configured
+from django_jam_sessions.engine import SessionStore
+
+pytestmark = pytest.mark.usefixtures("jam_settings")
+
+
+class Late:
+    """The first reply of a backend's method comes when it is let. The call itself is made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.is_made, self.let = threading.Event(), threading.Event()
+        backend = configured.current().backend
+        method: Any = getattr(backend, name)
+
+        def blocking(*arguments: Any) -> Any:
+            reply = method(*arguments)
+            if not self.is_made.is_set():
+                self.is_made.set()
+                assert self.let.wait(10)
+            return reply
+
+        async def awaited(*arguments: Any) -> Any:
+            reply = await method(*arguments)
+            if not self.is_made.is_set():
+                self.is_made.set()
+                assert await asyncio.to_thread(self.let.wait, 10)
+            return reply
+
+        is_awaited = asyncio.iscoroutinefunction(method)
+        monkeypatch.setattr(backend, name, awaited if is_awaited else blocking)
+
+    async def meanwhile(self, first: Awaitable[Any], second: Callable[[], Awaitable[Any]]) -> None:
+        """``second`` begins when the call of ``first`` is made, and some time before its reply."""
+        one = asyncio.ensure_future(first)
+        assert await asyncio.to_thread(self.is_made.wait, 10)
+        two = asyncio.ensure_future(second())
+        await asyncio.sleep(0.05)
+        self.let.set()
+        await asyncio.gather(one, two)
+
+
+def stored(**data: Any) -> str:
+    store = SessionStore()
+    store.update(data)
+    store.save()
+    return str(store.session_key)
+
+
+def count(key: str = "5") -> int:
+    return configured.current().sync.count(key)
+
+
+def data_of(key: str | None) -> dict[str, Any]:
+    return dict(SessionStore(key).items())
+
+
+def test_a_look_whose_reply_is_late_undoes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = stored(cart=1)
+    store, theirs = SessionStore(key), SessionStore(key)
+    late = Late(monkeypatch, "fetch")
+    thread = threading.Thread(target=store.get, args=("cart",))
+    thread.start()
+    assert late.is_made.wait(10)
+    theirs.update({"cart": 2, "theirs": 1})
+    theirs.save()
+    store["mine"] = 1
+    late.let.set()
+    thread.join()
+    store.save()
+    assert data_of(key) == {"cart": 2, "theirs": 1, "mine": 1}
+
+
+def test_a_task_and_a_thread_work_on_the_same_data() -> None:
+    key = stored(n=1)
+
+    async def work(number: int) -> None:
+        store = SessionStore(key)
+        look = sync_to_async(lambda: store.get("n"), thread_sensitive=False)
+        await asyncio.gather(look(), store.aset("mine", number))
+        await store.asave()
+        assert await SessionStore(key).aget("mine") == number
+
+    async def often() -> None:
+        for number in range(20):
+            await work(number)
+
+    asyncio.run(often())
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_who_signs_in_while_the_session_is_written_is_listed_after_the_next_save(
+    monkeypatch: pytest.MonkeyPatch, is_stored: bool
+) -> None:
+    key = stored(n=1) if is_stored else None
+    store = SessionStore(key)
+    late = Late(monkeypatch, "areplace" if is_stored else "ainsert")
+
+    async def work() -> None:
+        await store.aset("n", 2)
+        await late.meanwhile(store.asave(), lambda: store.aset("_auth_user_id", "5"))
+        assert store.owner is None
+        await store.asave()
+
+    asyncio.run(work())
+    assert (store.owner, store.session_key != key, count()) == ("5", True, 1)
+    configured.current().sync.clear("5")
+    assert not SessionStore().exists(store.session_key)
+
+
+@pytest.mark.parametrize("is_thread", [False, True])
+@pytest.mark.parametrize(("first", "method"), [("asave", "areplace"), ("atouch", "atouch")])
+def test_a_late_reply_takes_no_session_back_to_its_old_id(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, first: str, method: str, is_thread: bool
+) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "TOUCH_INTERVAL": 0.001}
+    key = stored(_auth_user_id="5")
+    store = SessionStore(key)
+    late = Late(monkeypatch, method)
+
+    async def renew() -> None:
+        await (
+            sync_to_async(store.cycle_key, thread_sensitive=False)
+            if is_thread
+            else store.acycle_key
+        )()
+
+    async def work() -> None:
+        await store.aset("n", 1)
+        await asyncio.sleep(0.005)
+        await late.meanwhile(getattr(store, first)(), renew)
+        assert store.stored_id != key
+        await store.aset("m", 2)
+        await store.asave()
+
+    asyncio.run(work())
+    assert data_of(store.session_key) == {"_auth_user_id": "5", "n": 1, "m": 2}
+    assert count() == 1
+
+
+def test_who_signs_out_while_the_session_gets_a_new_id_is_signed_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = SessionStore(stored(_auth_user_id="5"))
+    late = Late(monkeypatch, "amove")
+    asyncio.run(late.meanwhile(store.acycle_key(), store.aflush))
+    assert (count(), store.session_key, store.is_empty()) == (0, None, True)
