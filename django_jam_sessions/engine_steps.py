@@ -41,7 +41,7 @@ class EngineSteps(EngineIds):
 
     def _alone(self, steps: Steps[T]) -> Steps[T]:
         """One write of a store at a time, whichever threads and tasks of the request want to: the
-        next one begins with the id, and with the data, that the one before it has left."""
+        next one begins with the id that the one before it has left."""
         yield QUEUE, self, CONFLICTS_END
         return (yield from steps)
 
@@ -104,26 +104,27 @@ class EngineSteps(EngineIds):
         if must_create or self._stored_key is None:
             yield from self._create()
             return
-        data = yield from self._data()
-        if not (yield from self._write(data)):
+        yield from self._data()
+        if not (yield from self._write()):
             raise UpdateError
 
     def _cycle_key(self) -> Steps[None]:
-        data = yield from self._data()
+        yield from self._data()
         if self._stored_key is None:
             yield from self._create()
-        elif not (yield from self._write(data, cycle=True)):
+        elif not (yield from self._write(cycle=True)):
             if self._owner_stored is not None or self._user_stored is not None:
                 raise SessionInterrupted("The session was ended before it got its new key.")
             yield from self._create()
         self.modified = True
 
-    def _write(self, data: dict[str, Any], cycle: bool = False) -> Steps[bool]:
+    def _write(self, cycle: bool = False) -> Steps[bool]:
         """Store the data, merged with what others stored meanwhile; False where it was ended."""
         stored = self._stored or (yield from self._adopt())
         deadline = None
         while stored is not None:
-            whose = self._whose(data)  # of what is sent: the request may go on meanwhile
+            data = self._session_cache
+            whose = self._whose(data)  # of what is sent: the request goes on meanwhile
             done, now_stored = yield from self._attempt(stored, data, cycle)
             if now_stored is None:
                 break
@@ -144,11 +145,10 @@ class EngineSteps(EngineIds):
                 is_late = time.monotonic() > deadline
             if is_late:
                 raise SessionStoreUnavailable("Others kept writing to this session.")
-            merged = self._merged(stored, data, now_stored)
+            merged = self._merged(stored, self._session_cache, now_stored)
             if merged is None:
                 break
-            stored, data = now_stored, merged
-            self._session_cache = data
+            stored, self._session_cache = now_stored, merged
         return False
 
     def _attempt(

@@ -156,3 +156,26 @@ def test_who_signs_out_while_the_session_gets_a_new_id_is_signed_out(
     late = Late(monkeypatch, "amove")
     asyncio.run(late.meanwhile(store.acycle_key(), store.aflush))
     assert (count(), store.session_key, store.is_empty()) == (0, None, True)
+
+
+@pytest.mark.parametrize("change", ["aset", "aflush"])
+def test_what_a_request_does_while_its_save_merges_is_kept(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    key = stored(_auth_user_id="5")
+    store, theirs = SessionStore(key), SessionStore(key)
+    theirs["theirs"] = 1
+    late = Late(monkeypatch, "areplace")
+
+    async def work() -> None:
+        await store.aset("n", 1)
+        await sync_to_async(theirs.save)()
+        arguments = ("m", 2) if change == "aset" else ()
+        await late.meanwhile(store.asave(), lambda: getattr(store, change)(*arguments))
+
+    asyncio.run(work())
+    if change == "aflush":
+        assert (count(), store.session_key, store.is_empty()) == (0, None, True)
+        return
+    store.save()
+    assert data_of(key) == {"_auth_user_id": "5", "theirs": 1, "n": 1, "m": 2}
