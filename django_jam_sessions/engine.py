@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from django.utils.asyncio import async_unsafe
 
 from .configured import configured
-from .engine_steps import EngineSteps
+from .engine_steps import CONFLICTS_END, EngineSteps
 from .exceptions import SessionLimitReached, SessionStoreUnavailable
-from .steps import Steps, arun, run
+from .steps import QUEUE, Steps, arun, run
 from .unavailable import is_in_test
 
 T = TypeVar("T")
@@ -118,7 +118,10 @@ class SessionStore(EngineSteps):
 
     @async_unsafe
     def _look(self) -> dict[str, Any]:
-        return self._run(self._data())
+        if type(self).load is SessionStore.load:
+            return self._run(self._data())
+        data: dict[str, Any] = self.__dict__.setdefault("_session_cache", self.load())
+        return data
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
         """See _get_session()."""
@@ -126,7 +129,13 @@ class SessionStore(EngineSteps):
         data: dict[str, Any] | None = self.__dict__.get("_session_cache")
         if data is None and (no_load or self._stored_key is None):
             data = self.__dict__.setdefault("_session_cache", {})
-        return await self._arun(self._data()) if data is None else data
+        return await self._alook() if data is None else data
+
+    async def _alook(self) -> dict[str, Any]:
+        if type(self).aload is SessionStore.aload:
+            return await self._arun(self._data())
+        data: dict[str, Any] = self.__dict__.setdefault("_session_cache", await self.aload())
+        return data
 
     # No I/O
 
@@ -143,6 +152,14 @@ class SessionStore(EngineSteps):
         await super().aflush()
         self._forget()
         self.flushed, self.has_moved = True, False
+
+    def _alone(self, steps: Steps[T]) -> Steps[T]:
+        """One write of a store at a time, whichever threads and tasks of the request want to: the
+        next one begins with the id that the one before it has left."""
+        yield QUEUE, self, CONFLICTS_END
+        if self.failure is not None:
+            raise self._failed_before(self.failure)
+        return (yield from steps)
 
     def _run(self, steps: Steps[T]) -> T:
         if self.failure is not None:

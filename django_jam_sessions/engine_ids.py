@@ -5,6 +5,7 @@ As in engine.py ``session_key`` is the session id here, and the session key the 
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY as AUTH_USER_ID
@@ -32,6 +33,7 @@ class EngineIds(SessionBase):
         super().__init__(session_key)
         self._settings = settings = configured.engine()
         self._backend, self._operations = settings.backend, settings.operations
+        self._first = threading.Lock()  # of the looks at the store: the others find what it found
 
     # The id
 

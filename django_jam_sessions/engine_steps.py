@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -20,15 +19,13 @@ from django.contrib.sessions.serializers import JSONSerializer
 from . import signals
 from .codec import ENGINE, place_of
 from .devices import ClientInfo, client_info
-from .engine_ids import EngineIds
+from .engine_ids import EngineIds, Whose
 from .exceptions import SessionDataTooLarge, SessionStoreUnavailable
 from .infos import Meta, Stored
 from .merge import merge
 from .signals import session_ended
 from .steps import QUEUE, Steps
 
-T = TypeVar("T")
-_first = threading.Lock()  # for the moment in which a store gets its data
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # which JSONSerializer makes at each call
 CONFLICTS_END = 5.0  # seconds that a save may spend on merging
 
@@ -39,17 +36,12 @@ class EngineSteps(EngineIds):
     _replaces = False  # clear() was called: what others wrote meanwhile is not merged
     describe: Callable[[], ClientInfo | None] | None = None  # the middleware's: who the client is
 
-    def _alone(self, steps: Steps[T]) -> Steps[T]:
-        """One write of a store at a time, whichever threads and tasks of the request want to: the
-        next one begins with the id that the one before it has left."""
-        yield QUEUE, self, CONFLICTS_END
-        return (yield from steps)
-
     def _load(self) -> Steps[dict[str, Any]]:
         stored, data = yield from self._find()
-        with _first:
+        whose = self._whose(data)
+        with self._first:
             if "_session_cache" not in self.__dict__:
-                self._begin_with(stored, data)
+                self._begin_with(stored, whose)
         return data
 
     def _data(self) -> Steps[dict[str, Any]]:
@@ -58,9 +50,10 @@ class EngineSteps(EngineIds):
         self.accessed = True
         if "_session_cache" not in self.__dict__:
             stored, data = yield from self._find()
-            with _first:
+            whose = self._whose(data)
+            with self._first:
                 if "_session_cache" not in self.__dict__:
-                    self._begin_with(stored, data)
+                    self._begin_with(stored, whose)
                     self._session_cache = data
         found: dict[str, Any] = self._session_cache
         return found
@@ -70,12 +63,12 @@ class EngineSteps(EngineIds):
         data = None if stored is None else self._loads(stored)
         return (None, {}) if data is None else (stored, data)
 
-    def _begin_with(self, stored: Stored | None, data: dict[str, Any]) -> None:
+    def _begin_with(self, stored: Stored | None, whose: Whose) -> None:
         if stored is None:
             self._stored_key = None
             self._forget()
         else:
-            self._remember(stored, self._whose(data))
+            self._remember(stored, whose)
 
     def _exists(self, session_key: str | None) -> Steps[bool]:
         stored = yield from self._operations.load(session_key, ENGINE)

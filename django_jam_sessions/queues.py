@@ -16,8 +16,15 @@ from contextlib import suppress
 
 Turn = futures.Future[None]
 
-_guard = threading.Lock()
+_guard = threading.RLock()  # the garbage collector may end somebody's steps anywhere
 _waiting: dict[Hashable, deque[Turn]] = {}
+
+
+def enter(name: Hashable) -> bool:
+    """Take the turn where nobody has it."""
+    empty: deque[Turn] = deque()
+    with _guard:
+        return _waiting.setdefault(name, empty) is empty
 
 
 def join(name: Hashable, seconds: float) -> bool:
@@ -62,13 +69,11 @@ def leave(name: Hashable) -> None:
 
 def _stand(name: Hashable) -> Turn | None:
     """What is done when the turn comes; None where it is there."""
+    turn = Turn()  # not under the guard: where the garbage collector comes, others' steps may end
     with _guard:
-        waiting = _waiting.get(name)
-        if waiting is None:
-            _waiting[name] = deque()
+        if enter(name):
             return None
-        turn = Turn()
-        waiting.append(turn)
+        _waiting[name].append(turn)
         return turn
 
 
@@ -80,7 +85,7 @@ def _give_up(name: Hashable, turn: Turn) -> None:
 def _forget() -> None:
     """A forked child has none of the threads and tasks that had their turn."""
     global _guard
-    _guard = threading.Lock()
+    _guard = threading.RLock()
     _waiting.clear()
 
 

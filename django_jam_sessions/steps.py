@@ -4,13 +4,14 @@ Logic that needs several calls is a generator: it yields ``(method name, *argume
 what the call returned. run() makes the calls on a target; arun() awaits the target's twins, whose
 names begin with an ``a``. What a call raises is raised where it was yielded. The logic
 itself does no I/O and knows of no event loop.
-``(TELL, signal, details)`` sends a signal of Django's instead. ``(QUEUE, name, seconds)`` waits for
-its turn, and is sent whether it came. Turns last to the end of the steps, or to a signal: who is
-told may write, too.
+``(QUEUE, name, seconds)`` waits for its turn, which lasts to the end of the steps, and is sent
+whether it came. ``(TELL, signal, details)`` sends a signal of Django's: at once, or where somebody
+has a turn after that, for who is told may write, too.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Hashable
 from typing import Any, TypeVar
 
@@ -19,23 +20,24 @@ from . import queues
 T = TypeVar("T")
 TELL = "tell"
 QUEUE = "queue"
-Steps = Generator[tuple[Any, ...], Any, T]
+Step = tuple[Any, ...]
+Steps = Generator[Step, Any, T]
 
 
 def run(target: object, steps: Steps[T]) -> T:
     turns: list[Hashable] = []
+    untold: list[Step] = []
     try:
         step = next(steps)
         while True:
             if step[0] is TELL:
-                _leave(turns)
-                step[1].send_robust(None, **step[2])
+                if turns:
+                    untold.append(step)
+                else:
+                    step[1].send_robust(None, **step[2])
                 step = next(steps)
             elif step[0] is QUEUE:
-                is_mine = queues.join(*step[1:])
-                if is_mine:
-                    turns.append(step[1])
-                step = steps.send(is_mine)
+                step = steps.send(_turn(step, turns))
             else:
                 try:
                     result = getattr(target, step[0])(*step[1:])
@@ -48,22 +50,24 @@ def run(target: object, steps: Steps[T]) -> T:
         return returned
     finally:
         _leave(turns)
+        for _, signal, details in untold:
+            signal.send_robust(None, **details)
 
 
 async def arun(target: object, steps: Steps[T]) -> T:
     turns: list[Hashable] = []
+    untold: list[Step] = []
     try:
         step = next(steps)
         while True:
             if step[0] is TELL:
-                _leave(turns)
-                await step[1].asend_robust(None, **step[2])
+                if turns:
+                    untold.append(step)
+                else:
+                    await step[1].asend_robust(None, **step[2])
                 step = next(steps)
             elif step[0] is QUEUE:
-                is_mine = await queues.ajoin(*step[1:])
-                if is_mine:
-                    turns.append(step[1])
-                step = steps.send(is_mine)
+                step = steps.send(await _aturn(step, turns))
             else:
                 try:
                     result = await getattr(target, "a" + step[0])(*step[1:])
@@ -74,10 +78,42 @@ async def arun(target: object, steps: Steps[T]) -> T:
     except StopIteration as done:
         returned: T = done.value
         return returned
+    except GeneratorExit:  # the event loop is gone
+        untold.clear()
+        raise
     finally:
         _leave(turns)
+        for _, signal, details in untold:
+            await signal.asend_robust(None, **details)
+
+
+def _turn(step: Step, turns: list[Hashable]) -> bool:
+    _, name, seconds = step
+    if queues.enter(name):
+        turns.append(name)
+        return True
+    if _is_in_a_loop():
+        return True  # who blocks an event loop can't wait for its tasks
+    if is_mine := queues.join(name, seconds):
+        turns.append(name)
+    return is_mine
+
+
+async def _aturn(step: Step, turns: list[Hashable]) -> bool:
+    _, name, seconds = step
+    if is_mine := queues.enter(name) or await queues.ajoin(name, seconds):
+        turns.append(name)
+    return is_mine
 
 
 def _leave(turns: list[Hashable]) -> None:
     while turns:
         queues.leave(turns.pop())
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

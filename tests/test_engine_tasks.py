@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 
+from django_jam_sessions import SessionStoreUnavailable
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
+from django_jam_sessions.engine_steps import CONFLICTS_END
+from django_jam_sessions.signals import session_ended
 
 pytestmark = pytest.mark.usefixtures("jam_settings")
 
@@ -179,3 +184,123 @@ def test_what_a_request_does_while_its_save_merges_is_kept(
         return
     store.save()
     assert data_of(key) == {"_auth_user_id": "5", "theirs": 1, "n": 1, "m": 2}
+
+
+def test_threads_that_wait_for_their_turn_leave_those_before_them_a_thread() -> None:
+    """Whatever is awaited in threads has its own: the event loop's are full of those who wait."""
+    key, number = stored(n=1), 2 * (os.cpu_count() or 1) + 16
+
+    async def save(each: int) -> None:
+        store = SessionStore(key)
+        await store.aget("n")
+        await store.aset("n%d" % each, 1)
+        is_thread = each % 2
+        await (sync_to_async(store.save, thread_sensitive=False)() if is_thread else store.asave())
+
+    async def together() -> None:
+        await asyncio.gather(*map(save, range(number)))
+
+    began = time.monotonic()
+    asyncio.run(together())
+    assert len(data_of(key)) == 1 + number
+    assert time.monotonic() - began < CONFLICTS_END
+
+
+def test_who_is_told_whose_session_gave_way_comes_in_nobodys_way(settings: Any) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "MAX_SESSIONS_PER_KEY": 1}
+    oldest = stored(_auth_user_id="5")
+    told = []
+
+    async def receive(**details: Any) -> None:
+        told.append((details["handle"], await store.aget("z")))
+        await asyncio.sleep(0.01)
+
+    async def save_more() -> None:
+        await asyncio.sleep(0.005)
+        await store.aset("z", 1)
+        await store.asave()
+
+    async def work() -> None:
+        await store.aset("_auth_user_id", "5")
+        await asyncio.gather(store.asave(), save_more())
+        await store.aflush()
+
+    store = SessionStore()
+    handle = SessionStore(oldest)
+    handle.load()
+    session_ended.connect(receive)
+    try:
+        asyncio.run(work())
+    finally:
+        session_ended.disconnect(receive)
+    assert told[0][0] == handle.handle
+    assert count() == 0
+
+
+def test_the_function_of_the_settings_may_use_sessions(settings: Any) -> None:
+    key, team = stored(), stored(team="9")
+
+    def owner(data: dict[str, Any]) -> object:
+        return None if "team" in data else SessionStore(team)["team"]
+
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "SESSION_KEY": owner}
+    store = SessionStore(key)
+    assert store.get("n") is None
+    assert store.owner == "9"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_has_a_load_of_their_own_is_asked(is_async: bool) -> None:
+    class Site(SessionStore):
+        def load(self) -> dict[str, Any]:
+            return {**super().load(), "own": 1}
+
+        async def aload(self) -> dict[str, Any]:
+            return {**await super().aload(), "own": 1}
+
+    store = Site(stored(n=1))
+    got = asyncio.run(store.aget("own")) if is_async else store.get("own")
+    assert (got, store["n"]) == (1, 1)
+    store.save()
+    assert data_of(store.session_key) == {"n": 1, "own": 1}
+
+
+def test_what_waits_for_its_turn_asks_no_store_that_has_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = SessionStore(stored(n=1))
+    asked = []
+
+    async def fail(*_: Any) -> Any:
+        asked.append(1)
+        await asyncio.sleep(0.01)
+        raise SessionStoreUnavailable("It is out.")
+
+    async def work() -> None:
+        await store.aset("n", 2)
+        monkeypatch.setattr(configured.current().backend, "areplace", fail)
+        found = await asyncio.gather(*(store.asave() for _ in range(3)), return_exceptions=True)
+        assert [type(each) for each in found] == [SessionStoreUnavailable] * 3
+
+    asyncio.run(work())
+    assert asked == [1]
+
+
+def test_who_blocks_an_event_loop_does_not_wait_for_its_tasks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    store = SessionStore(stored(n=1))
+    late = Late(monkeypatch, "areplace")
+
+    async def block() -> None:
+        began = time.monotonic()
+        store.save()
+        assert time.monotonic() - began < 1
+
+    async def work() -> None:
+        await store.aset("n", 2)
+        await late.meanwhile(store.asave(), block)
+
+    asyncio.run(work())
+    assert data_of(store.session_key) == {"n": 2}

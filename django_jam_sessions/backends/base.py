@@ -6,7 +6,6 @@ a backend can't do now it says with SessionStoreUnavailable. "Live" is judged by
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..codec import PLAIN, Change, Place, Record
+from .threads import in_thread
 
 MAX_TIME = 253_402_300_799_000  # ms: the end of the year 9999, the last that datetime knows
 
@@ -143,23 +143,23 @@ class Backend(ABC):
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
     ) -> Inserted:
         """See insert()."""
-        return await asyncio.to_thread(self.insert, place, record, ttl, limit)
+        return await in_thread(self.insert, place, record, ttl, limit)
 
     async def afetch(self, place: Place) -> Record | None:
         """See fetch()."""
-        return await asyncio.to_thread(self.fetch, place)
+        return await in_thread(self.fetch, place)
 
     async def areplace(
         self, place: Place, change: Change, expected: bytes | None, ttl: int | None
     ) -> Outcome:
         """See replace()."""
-        return await asyncio.to_thread(self.replace, place, change, expected, ttl)
+        return await in_thread(self.replace, place, change, expected, ttl)
 
     async def atouch(
         self, place: Place, expected: bytes | None, ttl: int | None, meta: bytes | None = None
     ) -> Outcome:
         """See touch()."""
-        return await asyncio.to_thread(self.touch, place, expected, ttl, meta)
+        return await in_thread(self.touch, place, expected, ttl, meta)
 
     async def amove(
         self,
@@ -171,31 +171,31 @@ class Backend(ABC):
         limit: Limit | None = None,
     ) -> Inserted | Record:
         """See move()."""
-        return await asyncio.to_thread(self.move, source, target, record, expected, ttl, limit)
+        return await in_thread(self.move, source, target, record, expected, ttl, limit)
 
     async def aremove(self, place: Place) -> bool:
         """See remove()."""
-        return await asyncio.to_thread(self.remove, place)
+        return await in_thread(self.remove, place)
 
     async def aremove_all(self, locator: str, keep: bytes | None = None) -> bool:
         """See remove_all()."""
-        return await asyncio.to_thread(self.remove_all, locator, keep)
+        return await in_thread(self.remove_all, locator, keep)
 
     async def alist(self, locator: str, limit: int, cursor: str | None = None) -> Listing:
         """See list()."""
-        return await asyncio.to_thread(self.list, locator, limit, cursor)
+        return await in_thread(self.list, locator, limit, cursor)
 
     async def acount(self, locator: str) -> int:
         """See count()."""
-        return await asyncio.to_thread(self.count, locator)
+        return await in_thread(self.count, locator)
 
     async def ascan(self, limit: int, cursor: str | None = None) -> Scan:
         """See scan()."""
-        return await asyncio.to_thread(self.scan, limit, cursor)
+        return await in_thread(self.scan, limit, cursor)
 
     async def apurge(self, cursor: str | None = None) -> Purged:
         """See purge()."""
-        return await asyncio.to_thread(self.purge, cursor)
+        return await in_thread(self.purge, cursor)
 
 
 METHODS = sorted(Backend.__abstractmethods__ | {"now"})
