@@ -168,6 +168,10 @@ def renew(session: Any) -> list[Any]:
     return [("cycle_key",)]
 
 
+def renew_twice(session: Any) -> list[Any]:
+    return [("cycle_key",), ("cycle_key",)]
+
+
 def renew_and_fill(session: Any) -> list[Any]:
     return [("cycle_key",), ("update", {"x": "x" * 1000})]
 
@@ -189,6 +193,7 @@ def renew_in_silence(session: Any) -> Iterator[Any]:
         (renew, 200, 200),
         (renew, 404, 404),
         (renew, 500, 500),
+        (renew_twice, 500, 500),
         (renew_in_silence, 200, 200),
         (renew_and_fill, 200, 500),
         (renew_before_an_outage, 200, 503),

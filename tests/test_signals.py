@@ -149,6 +149,19 @@ def test_the_end_of_anothers_session_names_its_owner(
     assert told == [("ended", "5", handle(store.session_key), "logout")]
 
 
+def test_the_owner_is_who_the_settings_say_it_is(
+    jam_settings: Any, call: Face, told: list[Any]
+) -> None:
+    by_team = {"SESSION_KEY": lambda data: data.get("team")}
+    jam_settings.JAM_SESSIONS = {**jam_settings.JAM_SESSIONS, **by_team}
+    store = SessionStore()
+    store.update({"team": "9", "_auth_user_id": "5"})
+    call(store, "save")
+    old = handle(store.session_key)
+    call(store, "cycle_key")
+    assert told == [("created", "9", old), ("reworked", "9", handle(store.session_key), old)]
+
+
 def test_what_was_not_there_is_not_told(jam_settings: Any, call: Face, told: list[Any]) -> None:
     call(SessionStore("0" * 40), "delete")
     call(SessionStore(), "delete", "no id")
