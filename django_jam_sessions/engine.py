@@ -118,6 +118,7 @@ class SessionStore(EngineSteps):
 
     @async_unsafe
     def _look(self) -> dict[str, Any]:
+        """The first look at the store; a subclass's own load() is asked."""
         if type(self).load is SessionStore.load:
             return self._run(self._data())
         data: dict[str, Any] = self.__dict__.setdefault("_session_cache", self.load())
@@ -132,6 +133,7 @@ class SessionStore(EngineSteps):
         return await self._alook() if data is None else data
 
     async def _alook(self) -> dict[str, Any]:
+        """See _look()."""
         if type(self).aload is SessionStore.aload:
             return await self._arun(self._data())
         data: dict[str, Any] = self.__dict__.setdefault("_session_cache", await self.aload())
