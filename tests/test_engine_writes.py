@@ -327,6 +327,17 @@ def test_who_wants_nothing_loaded_gets_nothing(no_load: bool) -> None:
     assert asyncio.run(store._aget_session(no_load)) == ({} if no_load else {"n": 1})
 
 
+@pytest.mark.parametrize("change", ["save", "cycle_key"])
+def test_what_was_loaded_is_not_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    store = SessionStore(stored(n=1))
+    looks = spy(monkeypatch, "fetch")
+    store["n"] = 2
+    getattr(store, change)()
+    assert len(looks) == 1
+
+
 def test_a_second_look_at_the_store_takes_nothing_of_what_others_wrote() -> None:
     key = stored(n=1)
     mine, theirs = SessionStore(key), SessionStore(key)
