@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from django_jam_sessions import SessionModule, SessionStoreUnavailable
 from django_jam_sessions.backends import lines
+from django_jam_sessions.backends.wire import closed
 
 from .conftest import Face
 
@@ -269,3 +270,23 @@ def test_a_connection_with_tls_that_is_cut_is_an_outage(
     with pytest.raises(SessionStoreUnavailable):
         call(module, "get", "0" * 40)
     assert time.monotonic() - started < 4
+
+
+def test_what_is_asked_on_a_connection_that_was_just_lost_fails_at_once(
+    redis_uri: str, prefix: str
+) -> None:
+    """All wait for the same one to open, and it may be lost before the last of them goes on."""
+    backend: Any = SessionModule("redis", redis_uri=redis_uri, sessions_path=prefix).backend
+
+    async def ask() -> None:
+        line = await backend.redis._async.get()
+        await line.ask(("PING",), time.monotonic() + 1)
+        stream = line._stream
+        first = stream.send(("PING",))
+        stream.lose(closed())
+        await asyncio.sleep(0.05)  # the event loop has told of it
+        for reply in (first, stream.send(("PING",))):
+            with pytest.raises(redis.ConnectionError):
+                await asyncio.wait_for(reply, 0.5)
+
+    asyncio.run(ask())

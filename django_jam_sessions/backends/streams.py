@@ -131,6 +131,9 @@ class _Stream(asyncio.Protocol):
 
     def send(self, command: Command) -> asyncio.Future[Reply]:
         reply: asyncio.Future[Reply] = self._loop.create_future()
+        if self.is_lost:  # between its opening and this
+            reply.set_exception(closed())
+            return reply
         self._waiting.append((reply, self._loop.time()))
         self._transport.write(pack(command))
         if self._watch is None:
