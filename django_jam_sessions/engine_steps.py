@@ -16,7 +16,7 @@ from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.serializers import JSONSerializer
 
-from . import signals
+from . import queues, signals
 from .codec import ENGINE, place_of
 from .devices import ClientInfo, client_info
 from .engine_ids import EngineIds, Whose
@@ -115,6 +115,10 @@ class EngineSteps(EngineIds):
         """Store the data, merged with what others stored meanwhile; False where it was ended."""
         stored = self._stored or (yield from self._adopt())
         deadline = None
+        if stored is not None and queues.is_there(stored.place[:2]):
+            # Who has the turn there would be overtaken, and have to merge, again and again.
+            deadline = time.monotonic() + CONFLICTS_END
+            yield QUEUE, stored.place[:2], CONFLICTS_END
         while stored is not None:
             data = self._session_cache
             whose = self._whose(data)  # of what is sent: the request goes on meanwhile
@@ -131,12 +135,10 @@ class EngineSteps(EngineIds):
                     yield from self._tell(stored, now_stored, before, whose[0])
                 return True
             if deadline is None:
-                deadline = time.monotonic() + CONFLICTS_END
                 # Those of this process stop getting in each other's way.
-                is_late = not (yield QUEUE, stored.place[:2], CONFLICTS_END)
-            else:
-                is_late = time.monotonic() > deadline
-            if is_late:
+                deadline = time.monotonic() + CONFLICTS_END
+                yield QUEUE, stored.place[:2], CONFLICTS_END
+            if time.monotonic() > deadline:
                 raise SessionStoreUnavailable("Others kept writing to this session.")
             merged = self._merged(stored, self._session_cache, now_stored)
             if merged is None:

@@ -20,6 +20,11 @@ _guard = threading.RLock()  # the garbage collector may end somebody's steps any
 _waiting: dict[Hashable, deque[Turn]] = {}
 
 
+def is_there(name: Hashable) -> bool:
+    """Whether somebody has the turn."""
+    return name in _waiting
+
+
 def enter(name: Hashable) -> bool:
     """Take the turn where nobody has it."""
     empty: deque[Turn] = deque()

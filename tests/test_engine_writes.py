@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from django_jam_sessions import SessionStoreUnavailable, queues, sessions
-from django_jam_sessions.codec import place_of
+from django_jam_sessions.codec import ENGINE, place_of
 from django_jam_sessions.configured import configured
 from django_jam_sessions.devices import ClientInfo
 from django_jam_sessions.engine import SessionStore
+from django_jam_sessions.steps import run
 
 HOME = ClientInfo("192.0.2.7", "x")
 
@@ -222,18 +225,18 @@ def test_what_is_new_replaces_no_more() -> None:
 
 
 def between(monkeypatch: pytest.MonkeyPatch, session_id: str, times: int) -> None:
-    """Others write as often as that, each time right before a write."""
-    backend = configured.current().backend
-    replace = backend.replace
+    """Other processes write as often as that, each time right before a write."""
+    module = configured.current()
+    backend, replace = module.backend, module.backend.replace
     left = list(range(times))
 
     def intrude(*arguments: Any) -> Any:
         if left:
             number, waiting = left.pop(), left[:]
             left.clear()
-            other = SessionStore(session_id)
-            other["theirs %d" % number] = 1
-            other.save()
+            data = {**SessionStore(session_id).load(), "theirs %d" % number: 1}
+            body = json.dumps(data).encode()
+            run(backend, module.operations.overwrite(session_id, ENGINE, body, None))
             left.extend(waiting)
         return replace(*arguments)
 
@@ -265,6 +268,24 @@ def test_a_save_whose_turn_does_not_come_is_an_outage(monkeypatch: pytest.Monkey
     finally:
         queues.leave(place[:2])
     assert SessionStore(session_id).load() == {"old": 1, "theirs 0": 1}
+
+
+def test_who_comes_to_write_does_not_overtake_who_waits() -> None:
+    session_id = stored(old=1)
+    place = place_of(session_id)
+    assert place is not None
+    early, late = SessionStore(session_id), SessionStore(session_id)
+    late["late"] = 1
+    assert queues.join(place[:2], 0)
+    try:
+        thread = threading.Thread(target=late.save)
+        thread.start()
+        thread.join(0.1)
+        assert early.load() == {"old": 1}
+    finally:
+        queues.leave(place[:2])
+    thread.join()
+    assert SessionStore(session_id).load() == {"old": 1, "late": 1}
 
 
 def test_a_new_id_of_nobodys_session_stays_at_its_place(settings: Any) -> None:
