@@ -7,10 +7,7 @@ merging are not its concern. It blocks, so it inherits the awaited twins, which 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import weakref
-from collections import defaultdict
 from collections.abc import Iterator
 
 from django_jam_sessions import SessionStoreUnavailable, codec
@@ -39,9 +36,6 @@ class SQLiteBackend(Backend):
     def __init__(self, sqlite_path: str) -> None:
         self.path = sqlite_path
         self._has_table = False
-        # By process: a connection does not survive a fork.
-        self._idle: defaultdict[int, list[sqlite3.Connection]] = defaultdict(list)
-        weakref.finalize(self, _close, self._idle)
 
     def insert(
         self, place: Place, record: Record, ttl: int | None, limit: Limit | None = None
@@ -182,7 +176,8 @@ class SQLiteBackend(Backend):
     @contextlib.contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Cursor]:
         try:
-            with self._connection() as connection:
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            with contextlib.closing(connection):
                 self._make_table(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")  # whole after a crash, in WAL
                 connection.execute(begin)
@@ -190,23 +185,6 @@ class SQLiteBackend(Backend):
                     yield connection.cursor()
         except sqlite3.Error as error:
             raise SessionStoreUnavailable("SQLite: %s." % type(error).__name__) from error
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """One that nobody uses. Whoever closes the last one waits for the disk: they stay open."""
-        idle = self._idle[os.getpid()]
-        try:
-            connection = idle.pop()
-        except IndexError:
-            connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
-        idle.append(connection)
 
     def _make_table(self, connection: sqlite3.Connection) -> None:
         if not self._has_table:
@@ -248,11 +226,6 @@ class SQLiteBackend(Backend):
     def _delete(self, cursor: sqlite3.Cursor, place: Place) -> bool:
         cursor.execute("DELETE FROM sessions WHERE %s" % HERE, _here(place))
         return cursor.rowcount > 0
-
-
-def _close(idle: dict[int, list[sqlite3.Connection]]) -> None:
-    for connection in idle.get(os.getpid(), ()):
-        connection.close()
 
 
 def _here(place: Place) -> dict[str, object]:
