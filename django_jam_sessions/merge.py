@@ -15,12 +15,15 @@ def merge(
     """``theirs`` with what ``mine`` changed against ``base`` laid over it.
 
     A deletion is a change. Values are compared as they are stored: a tuple is its list, and a value
-    changed in place differs.
+    changed in place differs. What is the same in ``theirs`` stays the object that ``mine`` holds:
+    a view may be changing it.
     """
     merged = dict(theirs)
     for key in base.keys() - mine.keys():
         merged.pop(key, None)
     for key, value in mine.items():
-        if key not in base or dumps(base[key]) != dumps(value):
+        stored = dumps(value)
+        is_changed = key not in base or dumps(base[key]) != stored
+        if is_changed or (key in theirs and dumps(theirs[key]) == stored):
             merged[key] = value
     return merged
