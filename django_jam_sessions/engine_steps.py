@@ -114,42 +114,64 @@ class EngineSteps(EngineIds):
     def _write(self, cycle: bool = False) -> Steps[bool]:
         """Store the data, merged with what others stored meanwhile; False where it was ended."""
         stored = self._stored or (yield from self._adopt())
-        deadline = None
-        if stored is not None and queues.is_there(stored.place[:2]):
-            # Who has the turn there would be overtaken, and have to merge, again and again.
-            deadline = time.monotonic() + CONFLICTS_END
-            yield QUEUE, stored.place[:2], CONFLICTS_END
-        while stored is not None:
+        if stored is None:
+            return False
+        name, deadline, known = stored.place[:2], None, None
+        if queues.is_there(name):
+            deadline, known = yield from self._wait(name)
+        while True:
+            if known is not None:
+                merged = self._merged(stored, self._session_cache, known)
+                if merged is None:
+                    return False
+                stored, self._session_cache = known, merged
             data = self._session_cache
             whose = self._whose(data)  # of what is sent: the request goes on meanwhile
-            done, now_stored = yield from self._attempt(stored, data, cycle)
-            if now_stored is None:
-                break
+            done, known = yield from self._attempt(stored, data, cycle)
+            if known is None:
+                return False
             if done:
-                before = self._owner_stored
-                self._remember(now_stored, whose)
-                self._replaces = False
-                if now_stored.place is not stored.place:
-                    self.has_moved |= not self._has_new_key
-                    self._has_new_key = True
-                    yield from self._tell(stored, now_stored, before, whose[0])
+                yield from self._written(stored, known, whose)
                 return True
             if deadline is None:
-                # Those of this process stop getting in each other's way.
-                deadline = time.monotonic() + CONFLICTS_END
-                yield QUEUE, stored.place[:2], CONFLICTS_END
+                deadline, newer = yield from self._wait(name)
+                known = newer or known
             if time.monotonic() > deadline:
                 raise SessionStoreUnavailable("Others kept writing to this session.")
-            merged = self._merged(stored, self._session_cache, now_stored)
-            if merged is None:
-                break
-            stored, self._session_cache = now_stored, merged
-        return False
+
+    def _wait(self, name: tuple[str, bytes]) -> Steps[tuple[float, Stored | None]]:
+        """Let those of this process that write to the session not get in each other's way.
+
+        Returns until when to try, and what is stored now, if the last of them has left a note: not
+        one of an attempt that began before, which may be older than what this store has seen.
+        Raises what has failed for them meanwhile, not to lose the same time once more.
+        """
+        joined = time.monotonic()
+        yield QUEUE, name, CONFLICTS_END
+        began, known = queues.note_of(name) or (0.0, None)
+        if began <= joined:
+            known = None
+        elif isinstance(known, SessionStoreUnavailable):
+            raise SessionStoreUnavailable(str(known)) from known
+        return joined + CONFLICTS_END, known
 
     def _attempt(
         self, stored: Stored, data: dict[str, Any], cycle: bool
     ) -> Steps[tuple[bool, Stored | None]]:
-        """Whether it was written, and what is stored now."""
+        """Whether it was written, and what is stored now; those who wait get a note of it."""
+        began = time.monotonic()
+        try:
+            done, known = yield from self._send(stored, data, cycle)
+        except SessionStoreUnavailable as error:
+            queues.leave_note(stored.place[:2], (time.monotonic(), error))
+            raise
+        if known is not None and known.place is stored.place:
+            queues.leave_note(known.place[:2], (began, known))
+        return done, known
+
+    def _send(
+        self, stored: Stored, data: dict[str, Any], cycle: bool
+    ) -> Steps[tuple[bool, Stored | None]]:
         body, ttl, owner = self._body(data, stored), self._ttl(data), self._owner(data)
         moves = self._moves(data)
         if cycle or moves:
@@ -204,8 +226,15 @@ class EngineSteps(EngineIds):
             self._stored = now_stored
         return done and is_sliding
 
-    def _tell(self, old: Stored, new: Stored, before: str | None, owner: str | None) -> Steps[None]:
-        """What a move was: a new session of somebody's, or a new id."""
+    def _written(self, old: Stored, new: Stored, whose: Whose) -> Steps[None]:
+        """Go on with what is stored, and tell what a move was: a new id, or somebody's session."""
+        before, owner = self._owner_stored, whose[0]
+        self._remember(new, whose)
+        self._replaces = False
+        if new.place is old.place:
+            return
+        self.has_moved |= not self._has_new_key
+        self._has_new_key = True
         if owner == before:
             yield from signals.reworked(owner, new.place, old.place)
             return

@@ -1,7 +1,7 @@
 """Queues of those who write to the same thing: one at a time, first come, first served.
 
 The threads of this process and the tasks of its event loops stand in one and the same. A queue
-exists while somebody has the turn.
+exists while somebody has the turn; whoever writes can leave a note there for those who wait.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from collections import deque
 from collections.abc import Hashable
 from concurrent import futures
 from contextlib import suppress
+from typing import Any
 
 Turn = futures.Future[None]
 
+
+class _Queue(deque[Turn]):
+    note: Any = None
+
+
 _guard = threading.RLock()  # the garbage collector may end somebody's steps anywhere
-_waiting: dict[Hashable, deque[Turn]] = {}
+_waiting: dict[Hashable, _Queue] = {}
 
 
 def is_there(name: Hashable) -> bool:
@@ -25,9 +31,22 @@ def is_there(name: Hashable) -> bool:
     return name in _waiting
 
 
+def leave_note(name: Hashable, note: Any) -> None:
+    """For those who wait there, if anybody does."""
+    queue = _waiting.get(name)
+    if queue is not None:
+        queue.note = note
+
+
+def note_of(name: Hashable) -> Any:
+    """The last note; None where there is none."""
+    queue = _waiting.get(name)
+    return None if queue is None else queue.note
+
+
 def enter(name: Hashable) -> bool:
     """Take the turn where nobody has it."""
-    empty: deque[Turn] = deque()
+    empty = _Queue()
     with _guard:
         return _waiting.setdefault(name, empty) is empty
 
@@ -61,13 +80,13 @@ async def ajoin(name: Hashable, seconds: float) -> bool:
 
 def leave(name: Hashable) -> None:
     with _guard:
-        waiting = _waiting[name]
+        waiting = _waiting.get(name, ())
         while waiting:
             turn = waiting.popleft()
             if turn.set_running_or_notify_cancel():
                 break
         else:
-            del _waiting[name]
+            _waiting.pop(name, None)  # it is not there in a child that was forked meanwhile
             return
     turn.set_result(None)
 

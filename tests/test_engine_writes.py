@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -270,22 +273,109 @@ def test_a_save_whose_turn_does_not_come_is_an_outage(monkeypatch: pytest.Monkey
     assert SessionStore(session_id).load() == {"old": 1, "theirs 0": 1}
 
 
-def test_who_comes_to_write_does_not_overtake_who_waits() -> None:
-    session_id = stored(old=1)
+@contextmanager
+def waited_for(session_id: str, *stores: SessionStore) -> Iterator[list[BaseException]]:
+    """The turn of the session's writers, which the stores that are to save wait for."""
     place = place_of(session_id)
     assert place is not None
-    early, late = SessionStore(session_id), SessionStore(session_id)
-    late["late"] = 1
+    raised: list[BaseException] = []
+
+    def save(store: SessionStore) -> None:
+        try:
+            store.save()
+        except SessionStoreUnavailable as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=save, args=(store,)) for store in stores]
     assert queues.join(place[:2], 0)
     try:
-        thread = threading.Thread(target=late.save)
-        thread.start()
-        thread.join(0.1)
-        assert early.load() == {"old": 1}
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            while len(queues._waiting[place[:2]]) < number:
+                time.sleep(0.001)
+        yield raised
     finally:
         queues.leave(place[:2])
-    thread.join()
+    for thread in threads:
+        thread.join()
+
+
+def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The calls that write, from now on."""
+    calls: list[Any] = []
+    backend = configured.current().backend
+    replace = backend.replace
+
+    def noted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return replace(*arguments)
+
+    monkeypatch.setattr(backend, "replace", noted)
+    return calls
+
+
+def test_who_comes_to_write_does_not_overtake_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = stored(old=1)
+    late = SessionStore(session_id)
+    late["late"] = 1
+    calls = written(monkeypatch)
+    with waited_for(session_id, late):
+        assert calls == []
     assert SessionStore(session_id).load() == {"old": 1, "late": 1}
+
+
+def test_who_waits_merges_what_those_before_stored_and_writes_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session_id = stored(old=1)
+    stores = [SessionStore(session_id) for _ in range(5)]
+    for number, store in enumerate(stores):
+        store["store %d" % number] = number
+    calls = written(monkeypatch)
+    with waited_for(session_id, *stores):
+        pass
+    everything = {"old": 1, **{"store %d" % number: number for number in range(5)}}
+    assert SessionStore(session_id).load() == everything
+    assert len(calls) == 5
+
+
+def test_who_waits_fails_with_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = stored(old=1)
+    stores = [SessionStore(session_id) for _ in range(3)]
+    for store in stores:
+        store["mine"] = 1
+    calls: list[Any] = []
+
+    def fail(*arguments: Any) -> Any:
+        calls.append(arguments)
+        raise SessionStoreUnavailable("It is away.")
+
+    with monkeypatch.context() as patch, waited_for(session_id, *stores) as raised:
+        patch.setattr(configured.current().backend, "replace", fail)
+    assert [str(error) for error in raised] == ["It is away."] * 3
+    assert len(calls) == 1
+    again = SessionStore(session_id)
+    again["mine"] = 2
+    again.save()
+    assert SessionStore(session_id).load() == {"old": 1, "mine": 2}
+
+
+def test_what_was_stored_before_one_looked_is_not_merged() -> None:
+    session_id = stored(n=1)
+    place = place_of(session_id)
+    assert place is not None
+    other, mine = SessionStore(session_id), SessionStore(session_id)
+    assert other.load() == {"n": 1}
+    known = other._stored
+    newer = SessionStore(session_id)
+    newer["n"] = 2
+    newer.save()
+    assert mine.get("n") == 2
+    mine["n"] = 1  # as it was, for others: a change all the same
+    before = time.monotonic()
+    with waited_for(session_id, mine):
+        queues.leave_note(place[:2], (before, known))
+    assert SessionStore(session_id).load() == {"n": 1}
 
 
 def test_a_new_id_of_nobodys_session_stays_at_its_place(settings: Any) -> None:
