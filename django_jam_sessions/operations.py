@@ -7,9 +7,10 @@ the two made a session, and neither sees the other's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from . import codec, signals
-from .backends.base import Inserted, Limit, Outcome, refused, stamped
+from .backends.base import Limit, Outcome, refused, stamped
 from .codec import Issued, Place, Record
 from .exceptions import SessionLimitReached
 from .infos import Meta, Stored, check_key, meta_text
@@ -18,7 +19,7 @@ from .opener import log_unusable
 from .policy import Policy
 from .sealing import Cipher, UnreadableError
 from .signals import CLEARED, LIMIT
-from .steps import Steps
+from .steps import Step, Steps
 
 Written = tuple[bool, Stored | None]
 """Whether it was written, and what is stored now: another's write, or None where it was ended."""
@@ -57,12 +58,8 @@ class Operations(Listings):
         now = yield ("now",)
         absolute = self.policy.absolute(meta.session_key, now)
         record = stamped(self._sealed(place, meta, body, now, absolute), ttl, now)
-        limit: tuple[Limit, ...] = ()
-        if self.policy.max_sessions is not None:
-            limit = yield from self._limit(meta.session_key)
-        done = yield "insert", place, record, ttl, *limit
-        if done is not True:
-            done = yield from self._made_room(meta.session_key, place, done)
+        step = "insert", place, record, ttl
+        done = yield from self._within_limit(meta.session_key, place, step)
         return Stored(session_id, place, record, body) if done else None
 
     def replace(
@@ -129,34 +126,51 @@ class Operations(Listings):
         """
         new_id, target = issued
         created, absolute = stored.record.created, stored.record.absolute
-        limit: tuple[Limit, ...] = ()
+        is_more = is_new and stored.place.locator != target.locator
         now: int = yield ("now",)
         if is_sign_in or (not absolute and is_new):
             absolute = self.policy.absolute(meta.session_key, now)
         if is_new:
             created = now
-            if self.policy.max_sessions is not None and stored.place.locator != target.locator:
-                if len(self.cipher.locators(str(meta.session_key))) > 1:
-                    # As the backend does: who gives way elsewhere does so before it looks.
-                    there = yield "fetch", stored.place
-                    refusal = refused(there, None, stored.record.version)
-                    if refusal is not None:
-                        return self._refused(stored, refusal)
-                limit = yield from self._limit(meta.session_key)
+            has_limit = is_more and self.policy.max_sessions is not None
+            if has_limit and len(self.cipher.locators(str(meta.session_key))) > 1:
+                # As the backend does: who gives way elsewhere does so before it looks.
+                there = yield "fetch", stored.place
+                refusal = refused(there, None, stored.record.version)
+                if refusal is not None:
+                    return self._refused(stored, refusal)
         record = stamped(self._sealed(target, meta, body, created, absolute), ttl, now)
-        version = stored.record.version
-        outcome = yield "move", stored.place, target, record, version, ttl, *limit
-        if outcome is None or isinstance(outcome, list):
-            outcome = yield from self._made_room(meta.session_key, target, outcome)
+        step = "move", stored.place, target, record, stored.record.version, ttl
+        if is_more:
+            outcome = yield from self._within_limit(meta.session_key, target, step)
+        else:
+            outcome = yield step
         if outcome is True:
             return True, Stored(new_id, target, record, body)
         return self._refused(stored, outcome)
+
+    def _within_limit(self, session_key: str | None, place: Place, step: Step) -> Steps[Any]:
+        """What the backend answers to a step that gives a key one more session, True where others
+        have given way; raises SessionLimitReached."""
+        while True:
+            limit = yield from self._limit(session_key)
+            done = yield (*step, *limit)
+            if isinstance(done, list):
+                for field in done:
+                    yield from signals.ended(session_key, Place(place.locator, field), LIMIT)
+                return True
+            if done is not None:
+                return done
+            if limit[0].ends_oldest is self.policy.ends_oldest:
+                signals.refused(place.locator, LIMIT)
+                raise SessionLimitReached
 
     def _limit(self, session_key: str | None) -> Steps[tuple[Limit, ...]]:
         """The last argument of insert() and move(), none without a limit.
 
         Nobody adds to what older secrets seal: what is held there is taken from the limit, and the
-        oldest of it gives way first.
+        oldest of it gives way first. While some of it is left none of the others may: where they
+        have become more meanwhile, the answer is None, and one has to look again.
         """
         limit = self.policy.limit(session_key)
         if limit is None or session_key is None:
@@ -177,18 +191,7 @@ class Operations(Listings):
                 _, place = elders.pop()
                 if (yield "remove", place):
                     yield from signals.ended(session_key, place, LIMIT)
-        return (limit._replace(sessions=limit.sessions - len(elders)),)
-
-    def _made_room(self, session_key: str | None, place: Place, done: Inserted) -> Steps[bool]:
-        """Whether it was stored; raises SessionLimitReached."""
-        if done is None:
-            signals.refused(place.locator, LIMIT)
-            raise SessionLimitReached
-        if isinstance(done, bool):
-            return done
-        for field in done:
-            yield from signals.ended(session_key, Place(place.locator, field), LIMIT)
-        return True
+        return (Limit(limit.sessions - len(elders), limit.ends_oldest and not elders),)
 
     def _refused(self, stored: Stored, outcome: Outcome) -> Written:
         if isinstance(outcome, Record):

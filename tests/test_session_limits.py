@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -309,6 +310,38 @@ def test_nobody_gives_way_to_a_session_that_was_ended_meanwhile(
         call(late, "save")
     assert call(SessionStore(), "exists", held.session_key)
     assert ("ended", "5") not in [each[:2] for each in told]
+
+
+def created(number: int) -> list[str]:
+    found = []
+    for _ in range(number):
+        found.append(sessions.sync.create("5", {}))
+        time.sleep(0.002)  # they are as old as their milliseconds say
+    return found
+
+
+@pytest.mark.parametrize("number", [1, 4], ids=["one", "too many"])
+def test_who_signs_in_beside_others_ends_the_oldest_under_an_older_secret_first(
+    jam_settings: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The others come between the look at what is held, and the write."""
+    options = {**jam_settings.JAM_SESSIONS, "IS_SESSION_CRYPT": True, "MAX_SESSIONS_PER_KEY": 3}
+    jam_settings.JAM_SESSIONS = {**options, "SESSION_AES_SECRET": A}
+    elders = created(2)
+    jam_settings.JAM_SESSIONS = {**options, "SESSION_AES_SECRET": [B, A]}
+    backend = configured.current().backend
+    insert = backend.insert
+    others: list[str] = []
+
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(backend, "insert", insert)
+        others.extend(created(number))
+        return insert(*arguments)
+
+    monkeypatch.setattr(backend, "insert", meanwhile)
+    others.append(sessions.sync.create("5", {}))
+    expected = [*elders, *others][-3:]
+    assert [each for each in (*elders, *others) if sessions.sync.get(each, None) == {}] == expected
 
 
 def test_a_sign_in_over_the_limit_tells_whose_oldest_session_it_ended(
