@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Hashable
 from concurrent import futures
@@ -18,8 +19,12 @@ from typing import Any
 Turn = futures.Future[None]
 
 
+LONGEST = 10.0  # seconds: whoever has the turn for longer was interrupted, and could not leave
+
+
 class _Queue(deque[Turn]):
     note: Any = None
+    since = 0.0  # when somebody got the turn, by the monotonic clock
 
 
 _guard = threading.RLock()  # the garbage collector may end somebody's steps anywhere
@@ -46,9 +51,13 @@ def note_of(name: Hashable) -> Any:
 
 def enter(name: Hashable) -> bool:
     """Take the turn where nobody has it."""
-    empty = _Queue()
+    now, empty = time.monotonic(), _Queue()
     with _guard:
-        return _waiting.setdefault(name, empty) is empty
+        queue = _waiting.setdefault(name, empty)
+        if queue is not empty and now - queue.since < LONGEST:
+            return False
+        queue.since = now
+        return True
 
 
 def join(name: Hashable, seconds: float) -> bool:
@@ -80,10 +89,11 @@ async def ajoin(name: Hashable, seconds: float) -> bool:
 
 def leave(name: Hashable) -> None:
     with _guard:
-        waiting = _waiting.get(name, ())
-        while waiting:
-            turn = waiting.popleft()
+        queue = _waiting.get(name)
+        while queue:
+            turn = queue.popleft()
             if turn.set_running_or_notify_cancel():
+                queue.since = time.monotonic()
                 break
         else:
             _waiting.pop(name, None)  # it is not there in a child that was forked meanwhile

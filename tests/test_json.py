@@ -321,6 +321,24 @@ def test_a_lock_that_cannot_be_had_is_an_error(
         module.sync.create("5", {})
 
 
+def test_a_lock_goes_with_whoever_was_interrupted(module: SessionModule) -> None:
+    """A signal's handler may raise between a lock and its release, as those of time limits do."""
+    backend = module.backend
+    assert isinstance(backend, JSONBackend)
+    held = backend.directory.locked("a")
+    held.__enter__()
+    del held
+
+    def take() -> None:
+        with backend.directory.locked("a"):
+            pass
+
+    taker = threading.Thread(target=take, daemon=True)
+    taker.start()
+    taker.join(5)
+    assert not taker.is_alive()
+
+
 def hold_lock(path: str, locator: str, held: Any, release: Any) -> None:
     with Directory(path).locked(locator):
         held.set()

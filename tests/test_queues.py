@@ -53,6 +53,16 @@ def test_a_thread_does_not_wait_for_ever() -> None:
     queues.leave("a")
 
 
+def test_a_turn_that_was_not_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler may raise anywhere, as those of time limits do."""
+    assert queues.enter("a")
+    assert not queues.join("a", 0)
+    monkeypatch.setattr(queues, "LONGEST", 0.0)
+    assert queues.join("a", 0)
+    queues.leave("a")
+    queues.leave("a")  # it comes back after all
+
+
 def test_tasks_get_their_turn_in_the_order_of_their_coming() -> None:
     order: list[int] = []
 

@@ -11,8 +11,10 @@ import os
 import stat
 import zlib
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
+from weakref import WeakSet
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import locks
@@ -72,23 +74,25 @@ class Directory:
         self.prepare()
         return Locked(self, sorted({zlib.crc32(name.encode()) % LOCKS for name in names}))
 
-    def open_lock(self, number: int) -> int:
+    def open_lock(self, number: int) -> FileIO:
         """A descriptor of its own, so that threads exclude each other too."""
         try:
-            return os.open(self._lock_file(number), _LOCK)
+            return FileIO(os.open(self._lock_file(number), _LOCK), "r+")
         except FileNotFoundError:  # somebody removed the directory: every session ended
             self._create()
-            return os.open(self._lock_file(number), _LOCK)
+            return FileIO(os.open(self._lock_file(number), _LOCK), "r+")
 
     def _lock_file(self, number: int) -> str:
         return "%s/%s/%02x" % (self.path, MARKER, number)
 
 
 class Locked:
+    """Lets go when it is left, or is gone: a signal's handler may raise anywhere between."""
+
     def __init__(self, directory: Directory, numbers: Iterable[int]) -> None:
         self._directory = directory
         self._numbers = numbers
-        self._held: list[int] = []
+        self._held: list[FileIO] = []
 
     def __enter__(self) -> None:
         _entered.add(self)
@@ -111,21 +115,25 @@ class Locked:
         self._release()
         typed_errors.__exit__(kind, error, traceback)
 
+    def __del__(self) -> None:
+        self._release()
+
     def _release(self) -> None:
-        for descriptor in reversed(self._held):
-            # Not left to close(): a child forked meanwhile holds the descriptor as well.
-            locks.unlock(descriptor)
-            os.close(descriptor)
+        for file in reversed(self._held):
+            if not file.closed:
+                # Not left to close(): a child forked meanwhile holds the descriptor as well.
+                locks.unlock(file)
+                file.close()
         self._held.clear()
         _entered.discard(self)
 
     def forget(self) -> None:
         """Let go of what a parent locked, and leave it locked."""
         while self._held:
-            os.close(self._held.pop())
+            self._held.pop().close()
 
 
-_entered: set[Locked] = set()
+_entered: WeakSet[Locked] = WeakSet()
 
 
 def _forget_the_parents_locks() -> None:
