@@ -215,11 +215,16 @@ class EngineSteps(EngineIds):
 
     def _touch(self) -> Steps[bool]:
         stored, data = self._stored, self.__dict__.get("_session_cache")
-        if stored is None or data is None or not (yield from self._is_due(stored)):
+        if stored is None or data is None:
             return False
         now = yield ("now",)
         is_sliding, expires = self._settings.sliding, stored.record.expires
-        ttl = self._ttl(data) if is_sliding else expires - now if expires else None
+        left = expires - now if expires else None
+        ttl = self._ttl(data) if is_sliding else left
+        # Whoever uses a session that lives no longer than that interval is not to lose it.
+        is_short = left is not None and ttl is not None and 2 * left < ttl
+        if not is_short and not (yield from self._is_due(stored)):
+            return False
         meta = self._new_meta(stored)
         done, now_stored = yield from self._operations.touch(stored, ttl, meta)
         if done:

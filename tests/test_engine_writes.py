@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
+from django.utils import timezone
 
 from django_jam_sessions import SessionStoreUnavailable, queues, sessions
 from django_jam_sessions.codec import ENGINE, place_of
@@ -120,6 +121,35 @@ def test_a_touch_moves_the_expiry_where_it_slides(
     assert backend.now() - store._stored.record.last_seen < 10_000
     assert store.touch() is False  # it has just been
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("interval", [300, None])
+def test_a_session_that_slides_and_is_used_does_not_end(
+    settings: Any, clock: Any, interval: int | None
+) -> None:
+    options = {"SLIDING": True, "TOUCH_INTERVAL": interval, "SESSION_TTL": 60}
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, **options}
+    session_id = stored(_auth_user_id="5")
+    touched = []
+    for _ in range(10):
+        clock(20)
+        store = SessionStore(session_id)
+        assert store.get("_auth_user_id") == "5"
+        touched.append(store.touch())
+    assert touched.count(True) == 5
+
+
+def test_an_end_on_a_date_is_not_touched_again_and_again(
+    settings: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.JAM_SESSIONS = {**settings.JAM_SESSIONS, "SLIDING": True}
+    begin = timezone.now()
+    session_id = stored(_session_expiry=(begin + timedelta(seconds=100)).isoformat())
+    clock(90)
+    monkeypatch.setattr(timezone, "now", lambda: begin + timedelta(seconds=90))
+    store = SessionStore(session_id)
+    store.get("n")
+    assert store.touch() is False
 
 
 def test_nobody_touches_what_was_not_loaded(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
