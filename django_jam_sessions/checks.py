@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
 from . import backends
+from .client import behind_proxies
 from .conf import NAMES, conf
 from .patience import timeouts
 from .policy import END_OLDEST, check_limit_policy, check_ttl
@@ -152,7 +153,10 @@ def _check_touch(given: dict[str, Any]) -> None:
 
 
 def _check_client(given: dict[str, Any]) -> None:
-    conf.client_info, conf.client_ip  # noqa: B018 - raise
+    conf.client_info  # noqa: B018 - raises
+    function: object = conf.client_ip
+    if function is behind_proxies:
+        raise ImproperlyConfigured("CLIENT_IP: behind_proxies() is to be called, with a number.")
 
 
 def _check_password_change(given: dict[str, Any]) -> None:

@@ -41,6 +41,8 @@ def behind_proxies(count: int) -> Callable[[HttpRequest], str]:
     The client's address is the ``count``-th from the right: what stands before it, the client may
     have sent. Where there are fewer, or it is no address, the answer is ``""``.
     """
+    if not isinstance(count, int):  # the request, where it was named and not called
+        raise TypeError("behind_proxies() is called with the number of your proxies.")
     if count < 1:
         raise ValueError("count must be 1 or more.")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 
 LEAST = 0.05  # seconds: with less there is no use in asking again, and no call has less
+
+A_DAY = 86_400  # seconds
 
 
 class Timeouts(NamedTuple):
@@ -32,8 +33,9 @@ def timeouts(given: dict[str, Any]) -> Timeouts:
     )
     for name, value in zip(NAMES, (connect, read, total), strict=False):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (is_number and 0 < value < math.inf):
-            raise ImproperlyConfigured("%s must be a number of seconds above 0." % name)
+        if not (is_number and 0 < value <= A_DAY):
+            text = "%s must be a number of seconds above 0, at most 86400."
+            raise ImproperlyConfigured(text % name)
     if isinstance(retries, bool) or retries not in (0, 1):
         raise ImproperlyConfigured("retries must be 0 or 1.")
     return Timeouts(connect, read, total, retries)

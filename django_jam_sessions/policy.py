@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from .backends.base import Limit
 
 MaxSessions = int | Callable[[str], int | None] | None
+LONGEST_TTL = 10**11  # seconds: 3,000 years; dates end in the year 9999
 END_OLDEST, REFUSE = "end_oldest", "refuse"
 
 
@@ -49,9 +50,10 @@ def policy(absolute_ttl: Any, max_sessions_per_key: Any, limit_policy: Any) -> P
 def check_ttl(ttl: Any, name: str = "session_ttl") -> float | None:
     """``ttl`` where it is a number of seconds or None."""
     is_number = isinstance(ttl, int | float) and not isinstance(ttl, bool)
-    if ttl is None or (is_number and 0 < ttl < math.inf):
+    if ttl is None or (is_number and 0 < ttl <= LONGEST_TTL):
         return ttl  # type: ignore[no-any-return]  # narrowed by is_number
-    raise ImproperlyConfigured("%s must be a number of seconds above 0, or None." % name)
+    text = "%s must be a number of seconds above 0, at most 10**11, or None."
+    raise ImproperlyConfigured(text % name)
 
 
 def check_max_bytes(size: Any) -> float:

@@ -229,6 +229,8 @@ def test_proxies_are_counted_from_the_right(count: int, header: str, address: st
 def test_no_proxies_are_no_function() -> None:
     with pytest.raises(ValueError, match="1 or more"):
         behind_proxies(0)
+    with pytest.raises(TypeError, match="number of your proxies"):
+        behind_proxies(RequestFactory().get("/"))  # type: ignore[arg-type]
 
 
 def test_a_user_agent_is_shortened_and_holds_no_controls() -> None:

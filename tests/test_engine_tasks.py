@@ -308,3 +308,18 @@ def test_who_blocks_an_event_loop_does_not_wait_for_its_tasks(
 
     asyncio.run(work())
     assert data_of(store.session_key) == {"n": 2}
+
+
+def test_a_backend_that_raises_stop_iteration_keeps_nobody_waiting(
+    jam_settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if jam_settings.JAM_SESSIONS["SESSIONS_TYPE"] == "redis":
+        return  # nothing of it is in a thread
+
+    def stop(*arguments: Any) -> Any:
+        raise StopIteration
+
+    store = SessionStore(stored(n=1))
+    monkeypatch.setattr(configured.current().backend, "fetch", stop)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(asyncio.wait_for(store.aload(), 5))

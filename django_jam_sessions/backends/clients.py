@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -47,8 +48,8 @@ def client_factory(uri: str | Factory, timeouts: Timeouts) -> Factory:
         )
     build = {"redis+sentinel": _sentinel, "redis+cluster": _cluster}.get(scheme, _single)
     factory = _checked(lambda is_async: build(uri, is_async, timeouts))
-    if build is _single:
-        factory(False)  # connects to nothing, and finds a mistake in the URI before the first call
+    # Connects to nothing, and finds a mistake in the URI before the first call.
+    factory(build is _cluster)
     return factory
 
 
@@ -97,6 +98,9 @@ else:
 
 
 def _single(uri: str, is_async: bool, timeouts: Timeouts) -> Any:
+    parts = urlsplit(uri)
+    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*/?", parts.path):
+        raise ValueError("the database is no number")  # which redis-py would take for 0
     library: Any = redis.asyncio if is_async else redis
     options = {"max_connections": MAX_CONNECTIONS, "timeout": timeouts.total}
     pool = library.BlockingConnectionPool.from_url(

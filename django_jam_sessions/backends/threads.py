@@ -32,4 +32,11 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """What the function returns, or raises, in a thread and in a copy of this context."""
     run = contextvars.copy_context().run
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_executor, run, function, *arguments)
+
+    def call() -> T:
+        try:
+            return run(function, *arguments)
+        except StopIteration as error:  # no future takes it: whoever awaits it waits for ever
+            raise RuntimeError("A blocking call raised StopIteration.") from error
+
+    return await loop.run_in_executor(_executor, call)

@@ -45,7 +45,7 @@ class Command(KeysCommand):
 
     def handle(self, *, keys: list[str], user: list[str], **options: Any) -> None:
         if bool(keys or user) == options["all"]:
-            raise CommandError("Give session keys, --user or --all.")
+            raise CommandError("Give session keys or --user, or --all alone.")
         named = list(self.all_keys()) if options["all"] else self.named_keys(keys, user)
         self._check_kept(named, options["kept"])
         if len(named) > 1 and options["interactive"] and not options["dry_run"]:
