@@ -1,7 +1,8 @@
 """The session engine: ``SESSION_ENGINE = "django_jam_sessions.engine"``.
 
-Two words clash. Here and in engine_steps Django's are spoken: ``session_key`` is the *session id*,
-the secret in the cookie. Whose sessions these are, elsewhere the session key, is the *owner* here.
+Two words clash. In this module, and those named engine_…, Django's are spoken: ``session_key`` is
+the *session id*, the secret in the cookie. Whose sessions these are, elsewhere the session key, is
+the *owner* here.
 
 A session's id says where its record lives, and that follows from the owner. So the id changes when
 the owner does: at the save that stores another owner than was loaded. Until then the new id is
@@ -16,7 +17,8 @@ from typing import Any, TypeVar
 from django.utils.asyncio import async_unsafe
 
 from .configured import configured
-from .engine_steps import CONFLICTS_END, EngineSteps
+from .engine_steps import EngineSteps
+from .engine_writes import CONFLICTS_END
 from .exceptions import SessionLimitReached, SessionStoreUnavailable
 from .steps import QUEUE, Steps, arun, run
 from .unavailable import is_in_test

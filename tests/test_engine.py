@@ -483,7 +483,7 @@ def test_endless_conflicts_are_an_outage_never_a_lost_write(
         return (yield from attempt(*args))
 
     monkeypatch.setattr(store, "_attempt", met_by_another)
-    monkeypatch.setattr("django_jam_sessions.engine_steps.CONFLICTS_END", 0.05)
+    monkeypatch.setattr("django_jam_sessions.engine_writes.CONFLICTS_END", 0.05)
     with pytest.raises(SessionStoreUnavailable, match=CONFLICT):
         call(store, "save")
     assert loaded(call, key) == {"a": 1, "b": 2}

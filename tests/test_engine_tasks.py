@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django_jam_sessions import SessionStoreUnavailable
 from django_jam_sessions.configured import configured
 from django_jam_sessions.engine import SessionStore
-from django_jam_sessions.engine_steps import CONFLICTS_END
+from django_jam_sessions.engine_writes import CONFLICTS_END
 from django_jam_sessions.signals import session_ended
 
 pytestmark = pytest.mark.usefixtures("jam_settings")

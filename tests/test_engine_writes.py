@@ -293,7 +293,7 @@ def test_a_save_whose_turn_does_not_come_is_an_outage(monkeypatch: pytest.Monkey
     store = SessionStore(session_id)
     store["mine"] = 1
     between(monkeypatch, session_id, 1)
-    monkeypatch.setattr("django_jam_sessions.engine_steps.CONFLICTS_END", 0.05)
+    monkeypatch.setattr("django_jam_sessions.engine_writes.CONFLICTS_END", 0.05)
     assert queues.join(place[:2], 0)
     try:
         with pytest.raises(SessionStoreUnavailable):
