@@ -14,7 +14,7 @@ from typing import Any
 
 from django.contrib.sessions.serializers import JSONSerializer
 
-from . import queues, signals
+from . import patience, queues, signals
 from .codec import ENGINE
 from .devices import ClientInfo, client_info
 from .engine_ids import EngineIds, Whose
@@ -81,20 +81,7 @@ class EngineWrites(EngineIds):
     def _attempt(
         self, stored: Stored, data: dict[str, Any], cycle: bool
     ) -> Steps[tuple[bool, Stored | None]]:
-        """Whether it was written, and what is stored now; those who wait get a note of it."""
-        began = time.monotonic()
-        try:
-            done, known = yield from self._send(stored, data, cycle)
-        except SessionStoreUnavailable as error:
-            queues.leave_note(stored.place[:2], (time.monotonic(), error))
-            raise
-        if known is not None and known.place is stored.place:
-            queues.leave_note(known.place[:2], (began, known))
-        return done, known
-
-    def _send(
-        self, stored: Stored, data: dict[str, Any], cycle: bool
-    ) -> Steps[tuple[bool, Stored | None]]:
+        """Whether it was written, and what is stored now."""
         body, ttl, owner = self._body(data, stored), self._ttl(data), self._owner(data)
         moves = self._moves(data)
         if cycle or moves:
@@ -115,9 +102,25 @@ class EngineWrites(EngineIds):
         meta = None
         if self.describe is not None and (yield from self._is_due(stored)):
             meta = self._new_meta(stored)
-        if body == stored.body and not self._replaces:
-            return (yield from self._operations.touch(stored, ttl, meta))
-        return (yield from self._operations.replace(stored, body, ttl, meta))
+        return (yield from self._write_in_place(stored, body, ttl, meta))
+
+    def _write_in_place(
+        self, stored: Stored, body: bytes, ttl: int, meta: Meta | None
+    ) -> Steps[tuple[bool, Stored | None]]:
+        """See _attempt(); those who wait get a note of it."""
+        name, began, has_time = stored.place[:2], time.monotonic(), patience.is_whole()
+        try:
+            if body == stored.body and not self._replaces:
+                done, known = yield from self._operations.touch(stored, ttl, meta)
+            else:
+                done, known = yield from self._operations.replace(stored, body, ttl, meta)
+        except SessionStoreUnavailable as error:
+            if has_time:
+                queues.leave_note(name, (time.monotonic(), error))
+            raise
+        if known is not None:
+            queues.leave_note(name, (began, known))
+        return done, known
 
     def _written(self, old: Stored, new: Stored, whose: Whose) -> Steps[None]:
         """Go on with what is stored, and tell what a move was: a new id, or somebody's session."""

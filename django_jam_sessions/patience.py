@@ -65,6 +65,12 @@ def left(total: float) -> float:
     return total if patience is None else max(total - patience.lost, LEAST)
 
 
+def is_whole() -> bool:
+    """Whether no attempt of this request has failed."""
+    patience = _current.get()
+    return patience is None or patience.lost == 0
+
+
 def lose(seconds: float) -> None:
     """An attempt failed, and took that long."""
     patience = _current.get()

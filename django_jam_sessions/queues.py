@@ -29,6 +29,7 @@ class _Queue(deque[Turn]):
 
 _guard = threading.RLock()  # the garbage collector may end somebody's steps anywhere
 _waiting: dict[Hashable, _Queue] = {}
+_swept = 0.0
 
 
 def is_there(name: Hashable) -> bool:
@@ -53,11 +54,22 @@ def enter(name: Hashable) -> bool:
     """Take the turn where nobody has it."""
     now, empty = time.monotonic(), _Queue()
     with _guard:
+        _sweep(now)
         queue = _waiting.setdefault(name, empty)
         if queue is not empty and now - queue.since < LONGEST:
             return False
         queue.since = now
         return True
+
+
+def _sweep(now: float) -> None:
+    """Of what was never left, and nobody asks for again, nothing is kept."""
+    global _swept
+    if now - _swept > LONGEST:
+        _swept = now
+        for name in [name for name, queue in _waiting.items() if now - queue.since > LONGEST]:
+            if not _waiting[name]:
+                del _waiting[name]
 
 
 def join(name: Hashable, seconds: float) -> bool:

@@ -17,7 +17,7 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.utils import timezone
 
-from django_jam_sessions import SessionStoreUnavailable, queues, sessions
+from django_jam_sessions import SessionStoreUnavailable, patience, queues, sessions
 from django_jam_sessions.codec import ENGINE, place_of
 from django_jam_sessions.configured import configured
 from django_jam_sessions.devices import ClientInfo
@@ -388,6 +388,51 @@ def test_who_waits_fails_with_those_before(monkeypatch: pytest.MonkeyPatch) -> N
     again["mine"] = 2
     again.save()
     assert SessionStore(session_id).load() == {"old": 1, "mine": 2}
+
+
+def test_who_waits_does_not_fail_with_what_was_asked_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new id may be at another node, or in another directory."""
+    session_id = stored(old=1)
+    login, other = SessionStore(session_id), SessionStore(session_id)
+    login["_auth_user_id"] = "5"
+    other["mine"] = 1
+
+    def fail(*arguments: Any) -> Any:
+        raise SessionStoreUnavailable("It is away.")
+
+    monkeypatch.setattr(configured.current().backend, "move", fail)
+    with waited_for(session_id, login, other) as raised:
+        pass
+    assert [str(error) for error in raised] == ["It is away."]
+    assert SessionStore(session_id).load() == {"old": 1, "mine": 1}
+
+
+def test_who_waits_does_not_fail_with_whoever_had_no_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session_id = stored(old=1)
+    hasty, other = SessionStore(session_id), SessionStore(session_id)
+    hasty["hasty"] = other["mine"] = 1
+    backend = configured.current().backend
+    replace = backend.replace
+
+    def fail_once(*arguments: Any) -> Any:
+        monkeypatch.setattr(backend, "replace", replace)
+        raise SessionStoreUnavailable("It is away.")
+
+    def save_without_time() -> None:
+        patience.begin()
+        patience.lose(1.99)
+        SessionStore.save(hasty)
+
+    monkeypatch.setattr(hasty, "save", save_without_time)
+    monkeypatch.setattr(backend, "replace", fail_once)
+    with waited_for(session_id, hasty, other) as raised:
+        pass
+    assert [str(error) for error in raised] == ["It is away."]
+    assert SessionStore(session_id).load() == {"old": 1, "mine": 1}
 
 
 def test_what_was_stored_before_one_looked_is_not_merged() -> None:

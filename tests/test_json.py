@@ -339,6 +339,16 @@ def test_a_lock_goes_with_whoever_was_interrupted(module: SessionModule) -> None
     assert not taker.is_alive()
 
 
+def test_whoever_holds_a_lock_does_not_wait_for_it(module: SessionModule) -> None:
+    """Where an interruption is handled, its traceback still holds what it interrupted."""
+    backend = module.backend
+    assert isinstance(backend, JSONBackend)
+    with backend.directory.locked("a"), pytest.raises(SessionStoreUnavailable, match="already"):
+        backend.directory.locked("b", "a").__enter__()
+    with backend.directory.locked("b", "a"):
+        pass
+
+
 def hold_lock(path: str, locator: str, held: Any, release: Any) -> None:
     with Directory(path).locked(locator):
         held.set()

@@ -63,6 +63,14 @@ def test_a_turn_that_was_not_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     queues.leave("a")  # it comes back after all
 
 
+def test_of_what_was_not_left_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert queues.enter("a")
+    monkeypatch.setattr(queues, "LONGEST", 0.0)
+    assert queues.enter("b")
+    assert list(queues._waiting) == ["b"]
+    queues.leave("b")
+
+
 def test_tasks_get_their_turn_in_the_order_of_their_coming() -> None:
     order: list[int] = []
 

@@ -99,7 +99,8 @@ else:
 
 def _single(uri: str, is_async: bool, timeouts: Timeouts) -> Any:
     parts = urlsplit(uri)
-    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*/?", parts.path):
+    is_number = re.fullmatch("[0-9]*", unquote(parts.path).replace("/", ""))
+    if parts.scheme != "unix" and not is_number and "db=" not in parts.query:
         raise ValueError("the database is no number")  # which redis-py would take for 0
     library: Any = redis.asyncio if is_async else redis
     options = {"max_connections": MAX_CONNECTIONS, "timeout": timeouts.total}

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import threading
 import zlib
 from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import locks
@@ -90,15 +91,17 @@ class Locked:
     """Lets go when it is left, or is gone: a signal's handler may raise anywhere between."""
 
     def __init__(self, directory: Directory, numbers: Iterable[int]) -> None:
-        self._directory = directory
-        self._numbers = numbers
         self._held: list[FileIO] = []
+        self._directory = directory
+        self._keys = [(threading.get_ident(), directory.path, number) for number in numbers]
 
     def __enter__(self) -> None:
-        _entered.add(self)
         try:
-            for number in self._numbers:
-                self._held.append(self._directory.open_lock(number))
+            for key in self._keys:
+                if key in _holders:  # who was interrupted, and whose error is being handled
+                    raise SessionStoreUnavailable("This thread holds the lock already.")
+                _holders[key] = self
+                self._held.append(self._directory.open_lock(key[2]))
                 if not locks.lock(self._held[-1], locks.LOCK_EX):
                     raise SessionStoreUnavailable("The directory of json_path can't be locked.")
         except BaseException as error:
@@ -116,7 +119,8 @@ class Locked:
         typed_errors.__exit__(kind, error, traceback)
 
     def __del__(self) -> None:
-        self._release()
+        if hasattr(self, "_keys"):
+            self._release()
 
     def _release(self) -> None:
         for file in reversed(self._held):
@@ -125,7 +129,9 @@ class Locked:
                 locks.unlock(file)
                 file.close()
         self._held.clear()
-        _entered.discard(self)
+        for key in self._keys:
+            if _holders.get(key) is self:
+                del _holders[key]
 
     def forget(self) -> None:
         """Let go of what a parent locked, and leave it locked."""
@@ -133,14 +139,15 @@ class Locked:
             self._held.pop().close()
 
 
-_entered: WeakSet[Locked] = WeakSet()
+_holders: WeakValueDictionary[tuple[int, Path, int], Locked] = WeakValueDictionary()
+"""By thread, directory and number of the lock."""
 
 
 def _forget_the_parents_locks() -> None:
     """Else a lock outlives a parent that is killed, for as long as the forked child lives."""
-    for locked in _entered:
+    for locked in _holders.values():
         locked.forget()
-    _entered.clear()
+    _holders.clear()
 
 
 os.register_at_fork(after_in_child=_forget_the_parents_locks)
