@@ -286,6 +286,44 @@ def test_a_save_merges_as_often_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> 
     assert SessionStore(session_id).load() == {"old": 1, "mine": 1, **theirs}
 
 
+def test_a_save_that_meets_one_conflict_writes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = stored(old=1)
+    store = SessionStore(session_id)
+    store["mine"] = 1
+    calls = written(monkeypatch)
+    between(monkeypatch, session_id, 1)
+    store.save()
+    assert len(calls) == 3  # and the other one's
+
+
+def test_after_a_conflict_a_save_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = stored(old=1)
+    place = place_of(session_id)
+    assert place is not None
+    store = SessionStore(session_id)
+    store["mine"] = 1
+    between(monkeypatch, session_id, 1)
+    backend = configured.current().backend
+    replace = backend.replace
+    is_turn_taken = threading.Event()
+
+    def take_turn(*arguments: Any) -> Any:
+        if not is_turn_taken.is_set():
+            is_turn_taken.set()
+            assert queues.enter(place[:2])
+        return replace(*arguments)
+
+    monkeypatch.setattr(backend, "replace", take_turn)
+    thread = threading.Thread(target=store.save)
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive()
+    assert SessionStore(session_id).load() == {"old": 1, "theirs 0": 1}
+    queues.leave(place[:2])
+    thread.join()
+    assert SessionStore(session_id).load() == {"old": 1, "mine": 1, "theirs 0": 1}
+
+
 def test_a_save_whose_turn_does_not_come_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     session_id = stored(old=1)
     place = place_of(session_id)
