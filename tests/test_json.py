@@ -287,6 +287,27 @@ def test_a_directory_that_is_not_ours_is_refused(path: Path, problem: str) -> No
             getattr(module.sync, method)(*arguments)
 
 
+def test_all_can_begin_with_the_directory_at_once(path: Path) -> None:
+    failed = []
+    for number in range(20):
+        barrier = threading.Barrier(8)
+
+        def start(path: Path = path / str(number), barrier: threading.Barrier = barrier) -> None:
+            directory = Directory(path)
+            barrier.wait()
+            try:
+                directory.prepare()
+            except SessionStoreUnavailable as error:
+                failed.append(error)
+
+        starting = [threading.Thread(target=start) for _ in range(8)]
+        for thread in starting:
+            thread.start()
+        for thread in starting:
+            thread.join()
+    assert failed == []
+
+
 def test_a_start_that_was_cut_off_is_finished(path: Path) -> None:
     (path / "locks").mkdir(parents=True, mode=0o700)
     path.chmod(0o700)

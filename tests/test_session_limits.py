@@ -162,9 +162,11 @@ def test_500_sign_ins_at_once_never_exceed_it(jam_settings: Any, policy: str) ->
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    asyncio.run(all_at_once())
-    is_over.set()
-    watcher.join()
+    try:
+        asyncio.run(all_at_once())
+    finally:
+        is_over.set()
+        watcher.join()
     assert most <= 5
     assert module.sync.count("5") == 5
     assert refused == (495 if policy == "refuse" else 0)

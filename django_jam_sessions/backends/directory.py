@@ -195,6 +195,7 @@ def _existing_problem(path: Path) -> str | None:
         return "json_path %s can be written by other users; remove that permission." % path
     if not is_allowed(path, os.R_OK | os.W_OK | os.X_OK):
         return "json_path %s is not writable." % path
-    if not (path / MARKER).is_dir() and any(path.iterdir()):
+    # In this order: others may be making the directory just now, and begin with the marker.
+    if any(path.iterdir()) and not (path / MARKER).is_dir():
         return "json_path %s holds other files; name a directory of its own." % path
     return None
