@@ -4,9 +4,9 @@ Logic that needs several calls is a generator: it yields ``(method name, *argume
 what the call returned. run() makes the calls on a target; arun() awaits the target's twins, whose
 names begin with an ``a``. What a call raises is raised where it was yielded. The logic
 itself does no I/O and knows of no event loop.
-``(QUEUE, name, seconds)`` waits for its turn, which lasts to the end of the steps, and is sent
-whether it came. ``(TELL, signal, details)`` sends a signal of Django's: at once, or where somebody
-has a turn after that, for who is told may write, too.
+``(QUEUE, name, seconds)`` waits for its turn, which lasts to the end of the steps, and goes on
+without where it does not come. ``(TELL, signal, details)`` sends a signal of Django's: at once, or
+where somebody has a turn after that, for who is told may write, too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def run(target: object, steps: Steps[T]) -> T:
                     step[1].send_robust(None, **step[2])
                 step = next(steps)
             elif step[0] is QUEUE:
-                step = steps.send(_turn(step, turns))
+                _turn(step, turns)
+                step = next(steps)
             else:
                 try:
                     result = getattr(target, step[0])(*step[1:])
@@ -67,7 +68,8 @@ async def arun(target: object, steps: Steps[T]) -> T:
                     await step[1].asend_robust(None, **step[2])
                 step = next(steps)
             elif step[0] is QUEUE:
-                step = steps.send(await _aturn(step, turns))
+                await _aturn(step, turns)
+                step = next(steps)
             else:
                 try:
                     result = await getattr(target, "a" + step[0])(*step[1:])
@@ -87,23 +89,17 @@ async def arun(target: object, steps: Steps[T]) -> T:
             await signal.asend_robust(None, **details)
 
 
-def _turn(step: Step, turns: list[Hashable]) -> bool:
+def _turn(step: Step, turns: list[Hashable]) -> None:
     _, name, seconds = step
-    if queues.enter(name):
+    # Who blocks an event loop can't wait for its tasks.
+    if queues.enter(name) or (not _is_in_a_loop() and queues.join(name, seconds)):
         turns.append(name)
-        return True
-    if _is_in_a_loop():
-        return True  # who blocks an event loop can't wait for its tasks
-    if is_mine := queues.join(name, seconds):
-        turns.append(name)
-    return is_mine
 
 
-async def _aturn(step: Step, turns: list[Hashable]) -> bool:
+async def _aturn(step: Step, turns: list[Hashable]) -> None:
     _, name, seconds = step
-    if is_mine := queues.enter(name) or await queues.ajoin(name, seconds):
+    if queues.enter(name) or await queues.ajoin(name, seconds):
         turns.append(name)
-    return is_mine
 
 
 def _leave(turns: list[Hashable]) -> None:

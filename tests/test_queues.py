@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from typing import Any
@@ -63,11 +64,36 @@ def test_a_turn_that_was_not_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     queues.leave("a")  # it comes back after all
 
 
+def test_a_thread_that_is_interrupted_as_it_waits_holds_up_nobody() -> None:
+    def interrupt(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    assert queues.enter("a")
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            queues.join("a", 5)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    queues.leave("a")
+    assert not queues.is_there("a")
+
+
 def test_of_what_was_not_left_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert queues.enter("a")
     monkeypatch.setattr(queues, "LONGEST", 0.0)
     assert queues.enter("b")
     assert list(queues._waiting) == ["b"]
+    queues.leave("b")
+
+
+def test_a_turn_is_not_forgotten_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "_swept", 0.0)
+    assert queues.enter("a")
+    assert queues.enter("b")
+    assert not queues.enter("a")
+    queues.leave("a")
     queues.leave("b")
 
 
@@ -153,7 +179,8 @@ def test_a_cancelled_task_holds_up_nobody(has_its_turn: bool) -> None:
 
 def test_a_turn_ends_with_the_steps_however_they_end() -> None:
     def steps() -> Steps[None]:
-        assert (yield QUEUE, "a", 0)
+        yield QUEUE, "a", 0
+        assert queues.is_there("a")
         raise ZeroDivisionError
 
     for _ in range(2):
@@ -163,20 +190,32 @@ def test_a_turn_ends_with_the_steps_however_they_end() -> None:
             asyncio.run(arun(None, steps()))
 
 
+def test_steps_whose_turn_does_not_come_go_on_and_leave_it_to_whoever_has_it() -> None:
+    def steps() -> Steps[bool]:
+        yield QUEUE, "a", 0.01
+        return queues.is_there("a")
+
+    assert queues.enter("a")
+    assert run(None, steps())
+    assert asyncio.run(arun(None, steps()))
+    assert queues.is_there("a")
+    queues.leave("a")
+
+
 def test_who_is_told_of_a_write_may_write() -> None:
     heard: list[bool] = []
-    signal = Signal()
+    told = Signal()
 
     def receive(**_: Any) -> None:
         heard.append(queues.join("a", 0))
         queues.leave("a")
 
     def steps() -> Steps[None]:
-        assert (yield QUEUE, "a", 0)
-        assert (yield QUEUE, "b", 0)
-        yield TELL, signal, {}
+        yield QUEUE, "a", 0
+        yield QUEUE, "b", 0
+        yield TELL, told, {}
 
-    signal.connect(receive)
+    told.connect(receive)
     run(None, steps())
     asyncio.run(arun(None, steps()))
     assert heard == [True, True]
