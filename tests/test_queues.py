@@ -64,8 +64,11 @@ def test_a_turn_that_was_not_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     queues.leave("a")  # it comes back after all
 
 
-def test_a_thread_that_is_interrupted_as_it_waits_holds_up_nobody() -> None:
+@pytest.mark.parametrize("has_its_turn", [False, True])
+def test_a_thread_that_is_interrupted_as_it_waits_holds_up_nobody(has_its_turn: bool) -> None:
     def interrupt(*_: Any) -> None:
+        if has_its_turn:  # which it has not yet noticed
+            queues.leave("a")
         raise ZeroDivisionError
 
     before = signal.signal(signal.SIGALRM, interrupt)
@@ -76,7 +79,8 @@ def test_a_thread_that_is_interrupted_as_it_waits_holds_up_nobody() -> None:
             queues.join("a", 5)
     finally:
         signal.signal(signal.SIGALRM, before)
-    queues.leave("a")
+    if not has_its_turn:
+        queues.leave("a")
     assert not queues.is_there("a")
 
 
@@ -89,12 +93,23 @@ def test_of_what_was_not_left_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_turn_is_not_forgotten_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues, "_swept", 0.0)
     assert queues.enter("a")
+    monkeypatch.setattr(queues, "_swept", 0.0)
     assert queues.enter("b")
     assert not queues.enter("a")
     queues.leave("a")
     queues.leave("b")
+
+
+def test_a_note_is_for_those_who_wait_and_is_gone_with_them() -> None:
+    queues.leave_note("a", 1)
+    assert queues.note_of("a") is None
+    assert queues.enter("a")
+    assert queues.note_of("a") is None
+    queues.leave_note("a", 1)
+    assert queues.note_of("a") == 1
+    queues.leave("a")
+    assert queues.note_of("a") is None
 
 
 def test_tasks_get_their_turn_in_the_order_of_their_coming() -> None:
