@@ -382,6 +382,17 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
+@pytest.mark.parametrize("change", ["save", "cycle_key"])
+def test_what_is_torn_when_it_is_to_be_merged_has_ended(change: str) -> None:
+    session_id = stored(_auth_user_id="5")
+    store = SessionStore(session_id)
+    store["mine"] = 1
+    module = configured.current()
+    run(module.backend, module.operations.overwrite(session_id, ENGINE, b"[torn", None))
+    with pytest.raises(UpdateError if change == "save" else SessionInterrupted):
+        getattr(store, change)()
+
+
 def test_who_comes_to_write_does_not_overtake_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     session_id = stored(old=1)
     late = SessionStore(session_id)
