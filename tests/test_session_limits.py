@@ -314,6 +314,55 @@ def test_nobody_gives_way_to_a_session_that_was_ended_meanwhile(
     assert ("ended", "5") not in [each[:2] for each in told]
 
 
+@pytest.mark.parametrize("policy", ["end_oldest", "refuse"])
+def test_a_new_id_after_a_rotation_is_no_new_session(
+    jam_settings: Any, call: Face, policy: str
+) -> None:
+    options = {
+        **jam_settings.JAM_SESSIONS,
+        "IS_SESSION_CRYPT": True,
+        "MAX_SESSIONS_PER_KEY": 2,
+        "LIMIT_POLICY": policy,
+    }
+    jam_settings.JAM_SESSIONS = {**options, "SESSION_AES_SECRET": A}
+    signed_in = [signed_in_store(call).session_key for _ in range(2)]
+    jam_settings.JAM_SESSIONS = {**options, "SESSION_AES_SECRET": [B, A]}
+    first, second = map(SessionStore, signed_in)
+    call(first, "cycle_key")
+    for each in (first, second):
+        assert call(SessionStore(), "exists", each.session_key)
+
+
+@pytest.mark.parametrize("has_others", [False, True], ids=["alone", "beside others"])
+def test_who_signs_in_after_a_rotation_ends_the_oldest(
+    jam_settings: Any, call: Face, has_others: bool
+) -> None:
+    options = {**jam_settings.JAM_SESSIONS, "IS_SESSION_CRYPT": True, "MAX_SESSIONS_PER_KEY": 2}
+    jam_settings.JAM_SESSIONS = {**options, "SESSION_AES_SECRET": A}
+    elders = created(2)
+    jam_settings.JAM_SESSIONS = {**options, "SESSION_AES_SECRET": [B, A]}
+    store = SessionStore()
+    store["cart"] = 1
+    call(store, "save")
+    expected = {"cart": 1, "_auth_user_id": "5"}
+    if has_others:  # who write to the session before it is somebody's
+        other = SessionStore(store.session_key)
+        other["theirs"] = 1
+        call(other, "save")
+        expected["theirs"] = 1
+    store["_auth_user_id"] = "5"
+    call(store, "save")
+    assert alive(call, configured.current(), elders) == [False, True]
+    assert call(SessionStore(store.session_key), "load") == expected
+
+
+def signed_in_store(call: Face) -> SessionStore:
+    store = SessionStore()
+    store["_auth_user_id"] = "5"
+    call(store, "save")
+    return store
+
+
 def created(number: int) -> list[str]:
     found = []
     for _ in range(number):
