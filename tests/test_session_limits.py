@@ -335,7 +335,7 @@ def test_a_new_id_after_a_rotation_is_no_new_session(
 
 @pytest.mark.parametrize("has_others", [False, True], ids=["alone", "beside others"])
 def test_who_signs_in_after_a_rotation_ends_the_oldest(
-    jam_settings: Any, call: Face, has_others: bool
+    jam_settings: Any, call: Face, told: list[Any], has_others: bool
 ) -> None:
     options = {**jam_settings.JAM_SESSIONS, "IS_SESSION_CRYPT": True, "MAX_SESSIONS_PER_KEY": 2}
     jam_settings.JAM_SESSIONS = {**options, "SESSION_AES_SECRET": A}
@@ -352,6 +352,9 @@ def test_who_signs_in_after_a_rotation_ends_the_oldest(
         expected["theirs"] = 1
     store["_auth_user_id"] = "5"
     call(store, "save")
+    assert [each for each in told if each[0] == "ended"] == [
+        ("ended", "5", handle(elders[0]), "limit")
+    ]
     assert alive(call, configured.current(), elders) == [False, True]
     assert call(SessionStore(store.session_key), "load") == expected
 
