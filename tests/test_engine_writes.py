@@ -257,6 +257,19 @@ def test_what_is_new_replaces_no_more() -> None:
     assert SessionStore(store.session_key).load() == {"mine": 1, "theirs": 1, "more": 1}
 
 
+def test_what_others_write_after_a_save_is_merged_by_the_next_one() -> None:
+    store = SessionStore(stored(old=1))
+    store["mine"] = 1
+    store.save()
+    other = SessionStore(store.session_key)
+    other["theirs"] = 1
+    other.save()
+    store["more"] = 1
+    store.save()
+    expected = {"old": 1, "mine": 1, "theirs": 1, "more": 1}
+    assert SessionStore(store.session_key).load() == expected
+
+
 def between(monkeypatch: pytest.MonkeyPatch, session_id: str, times: int) -> None:
     """Other processes write as often as that, each time right before a write."""
     module = configured.current()
