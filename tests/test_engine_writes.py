@@ -244,9 +244,11 @@ def test_a_modules_session_is_nothing_that_the_engine_writes(change: str) -> Non
     assert sessions.sync.get(session_id) == {"kept": 1}
 
 
-def test_what_is_new_replaces_no_more() -> None:
-    store = SessionStore()
-    store.clear()
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_others_write_after_a_save_is_merged_by_the_next_one(is_new: bool) -> None:
+    store = SessionStore(None if is_new else stored(old=1))
+    if is_new:
+        store.clear()  # what it creates replaces nothing; what it writes after is merged
     store["mine"] = 1
     store.save()
     other = SessionStore(store.session_key)
@@ -254,19 +256,7 @@ def test_what_is_new_replaces_no_more() -> None:
     other.save()
     store["more"] = 1
     store.save()
-    assert SessionStore(store.session_key).load() == {"mine": 1, "theirs": 1, "more": 1}
-
-
-def test_what_others_write_after_a_save_is_merged_by_the_next_one() -> None:
-    store = SessionStore(stored(old=1))
-    store["mine"] = 1
-    store.save()
-    other = SessionStore(store.session_key)
-    other["theirs"] = 1
-    other.save()
-    store["more"] = 1
-    store.save()
-    expected = {"old": 1, "mine": 1, "theirs": 1, "more": 1}
+    expected = {"mine": 1, "theirs": 1, "more": 1} | ({} if is_new else {"old": 1})
     assert SessionStore(store.session_key).load() == expected
 
 
